@@ -1,0 +1,92 @@
+"""Accounts, their sessions and the principals that act for them."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leverlock.domain.attempts import AccountBudget
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.limits import Limits
+
+SYSTEM_ACCOUNT = "system"  # whose audit chain holds what concerns no single account
+MAX_LOGIN = 128
+MIN_PASSWORD = 12  # ASVS 6.2.1 asks for at least 8; a long one replaces rules about its letters
+MAX_PASSWORD = 256
+
+
+class AccountState(StrEnum):
+    ACTIVE = "active"
+    LOCKED = "locked"  # by an operator: nothing passes but cancels
+
+
+class SessionState(StrEnum):
+    """How far somebody got in. Only FULL opens anything but the way to it (M1, B61)."""
+
+    LOGIN_CHALLENGE = "login_challenge"
+    FULL = "full"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A locked account row: the budget and the audit chain that its transaction carries on."""
+
+    account_id: str
+    login: str
+    state: AccountState
+    password_hash: str
+    budget: AccountBudget
+    chain_seq: int
+    chain_head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser or terminal. Identified by the hash of its token; the token itself is never stored."""
+
+    account_id: str
+    session_id: str
+    state: SessionState
+    created_at: int
+    last_seen_at: int
+    password_at: int
+
+    def must_be_live(self, now_ms: int, limits: Limits) -> None:
+        """Raises Refused when it has ended, idled too long or lived too long (B55)."""
+        if (
+            self.state is SessionState.ENDED
+            or now_ms >= self.last_seen_at + limits.session_idle_ms
+            or now_ms >= self.created_at + limits.session_absolute_ms
+        ):
+            raise Refused(Reason.NOT_AUTHENTICATED)
+
+    def must_be_full(self) -> None:
+        """Raises Refused while the login challenge is open (M1)."""
+        if self.state is not SessionState.FULL:
+            raise Refused(Reason.LOGIN_CHALLENGE_OPEN)
+
+    @property
+    def principal(self) -> str:
+        return f"session:{self.session_id}"
+
+
+def canonical_login(typed: str) -> str:
+    """The one spelling under which a login name is looked up, whatever its case or composition (B76).
+
+    Raises Refused(MALFORMED) for names that are empty, too long or hold invisible characters.
+    """
+    folded = unicodedata.normalize("NFKC", typed.strip()).casefold()
+    bad = any(unicodedata.category(c).startswith(("C", "Z")) for c in folded)
+    if not folded or len(folded) > MAX_LOGIN or bad or ":" in folded:
+        raise Refused(
+            Reason.MALFORMED, f"a login name has 1 to {MAX_LOGIN} visible characters and no colon", field="login"
+        )
+    return folded
+
+
+def must_be_password(password: str) -> None:
+    """Raises Refused(MALFORMED) for a password that is too short or too long to be hashed with care."""
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise Refused(Reason.MALFORMED, f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters", field="password")

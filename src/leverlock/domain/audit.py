@@ -1,0 +1,114 @@
+"""Audit events and their chain: what happened, in an order nobody can rewrite unnoticed (B88-B91).
+
+Each account has one chain. An event's hash covers its canonical JSON and the hash before it; sequence numbers have
+no gaps. Checkpoints sign a Merkle root over the heads of all chains that moved, so that a cut-off
+tail shows as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import rfc8785
+
+EVENT_VERSION = 1
+GENESIS: Final = bytes(32)
+
+
+class EventKind(StrEnum):
+    """Every kind of record. One table, so that who reads the trail can know all of its words."""
+
+    ACCOUNT_CREATED = "account.created"
+    SESSION_OPENED = "session.opened"
+    SESSION_COMPLETED = "session.completed"
+    SESSION_ENDED = "session.ended"
+    SIGN_IN_REFUSED = "session.refused"
+    ENROLMENT_STARTED = "enrolment.started"
+    ENROLMENT_CONFIRMED = "enrolment.confirmed"
+    ENROLMENT_EXPIRED = "enrolment.expired"
+    PROTECTION_ENABLED = "protection.enabled"
+    AUTHENTICATOR_REPLACED = "authenticator.replaced"
+    AUTHENTICATOR_DISABLED = "authenticator.disabled"
+    RECOVERY_CODES_ISSUED = "recovery_codes.issued"
+    CHALLENGE_CREATED = "challenge.created"
+    CHALLENGE_APPROVED = "challenge.approved"
+    CHALLENGE_DENIED = "challenge.denied"
+    CHALLENGE_FAILED = "challenge.failed"
+    CHALLENGE_EXPIRED = "challenge.expired"
+    CHALLENGE_CANCELLED = "challenge.cancelled"
+    GRANT_SPENT = "grant.spent"
+    ANSWER_REFUSED = "answer.refused"
+    ACTION_REFUSED = "action.refused"
+    UNSAFE_ALLOWED = "action.unsafe_allowed"
+    EXECUTION_UNKNOWN = "execution.unknown"
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    KEY_FROZEN = "key.frozen"
+    KEY_BECAME_LEGACY = "key.became_legacy"
+    UPSTREAM_CONNECTED = "upstream.connected"
+    UPSTREAM_REMOVED = "upstream.removed"
+    OPERATOR_CREATED = "operator.created"
+    INTEGRATOR_CREATED = "integrator.created"
+    INTEGRATOR_REVOKED = "integrator.revoked"
+    POLICY_LOADED = "policy.loaded"
+    CLOCK_BEHIND = "clock.behind"
+    NOTICE_ADDRESS_SET = "notice_address.set"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What a use case records. `details` holds JSON values and never a secret; ids and digests, not codes."""
+
+    kind: EventKind
+    principal: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedEvent:
+    """A record as it is stored: its place in the chain, its exact bytes and its hash."""
+
+    account_id: str
+    seq: int
+    at_ms: int
+    kind: EventKind
+    body: bytes
+    hash: bytes
+
+
+def chain(event: AuditEvent, *, account_id: str, seq: int, at_ms: int, previous: bytes) -> ChainedEvent:
+    """The record number `seq` (from 1) of a chain whose head was `previous`."""
+    body = rfc8785.dumps(
+        {
+            "version": EVENT_VERSION,
+            "account": account_id,
+            "seq": seq,
+            "at": at_ms,
+            "kind": event.kind.value,
+            "principal": event.principal,
+            "details": event.details,
+        }
+    )
+    return ChainedEvent(account_id, seq, at_ms, event.kind, body, link(previous, body))
+
+
+def link(previous: bytes, body: bytes) -> bytes:
+    """The hash that joins a record's exact bytes to the chain before it."""
+    return hashlib.sha256(b"leverlock-audit-1\0" + previous + body).digest()
+
+
+def merkle_root(heads: list[tuple[str, int, bytes]]) -> bytes:
+    """The root over (account, seq, head) leaves, in the order given; leaves and nodes hash under different tags."""
+    level = [
+        hashlib.sha256(b"\0" + account.encode() + b"\0" + seq.to_bytes(8, "big") + head).digest()
+        for account, seq, head in heads
+    ]
+    if not level:
+        return hashlib.sha256(b"\2").digest()
+    while len(level) > 1:
+        pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
+        level = [hashlib.sha256(b"\1" + pair[0] + pair[1]).digest() if len(pair) == 2 else pair[0] for pair in pairs]
+    return level[0]

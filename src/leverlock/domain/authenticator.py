@@ -1,0 +1,87 @@
+"""Authenticators: enrolled secrets, each for one account and one environment, and their enrolment (M4-M10).
+
+    pending ──► active ──► replaced   another one took its place
+       │          ├──────► disabled   fifty wrong answers; only binding anew helps (B75)
+       │          └──────► removed    protection was switched off, or a recovery took it
+       └──► expired                   never confirmed in time, or given up for another attempt
+
+A pending one answers nothing. The old one of an environment works until the new one is confirmed (B10).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from leverlock.domain.attempts import FactorBudget
+from leverlock.domain.environment import Environment
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.totp import NEVER_USED
+
+
+class AuthenticatorKind(StrEnum):
+    TOTP = "totp"
+
+
+class AuthenticatorState(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    REPLACED = "replaced"
+    DISABLED = "disabled"
+    REMOVED = "removed"
+    EXPIRED = "expired"
+
+
+ENROLMENT_STEPS: Final[dict[AuthenticatorState, frozenset[AuthenticatorState]]] = {
+    AuthenticatorState.PENDING: frozenset({AuthenticatorState.ACTIVE, AuthenticatorState.EXPIRED}),
+    AuthenticatorState.ACTIVE: frozenset(
+        {AuthenticatorState.REPLACED, AuthenticatorState.DISABLED, AuthenticatorState.REMOVED}
+    ),
+    # A disabled one still has to make room when a new one is bound.
+    AuthenticatorState.DISABLED: frozenset({AuthenticatorState.REPLACED, AuthenticatorState.REMOVED}),
+    AuthenticatorState.REPLACED: frozenset(),
+    AuthenticatorState.REMOVED: frozenset(),
+    AuthenticatorState.EXPIRED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSecret:
+    """A secret as it is stored: AEAD ciphertext, its nonce, and the version of the key that opens it (B82)."""
+
+    key_version: int
+    nonce: bytes
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """A stored authenticator. `generation` counts the bindings of this account and environment, from 1."""
+
+    account_id: str
+    authenticator_id: str
+    environment: Environment
+    kind: AuthenticatorKind
+    state: AuthenticatorState
+    generation: int
+    secret: SealedSecret
+    created_at: int
+    expires_at: int = 0
+    session_id: str = ""
+    last_step: int = NEVER_USED
+    budget: FactorBudget = FactorBudget()
+
+    def must_be_confirmable(self, *, session_id: str, now_ms: int) -> None:
+        """Raises Refused unless this pending enrolment belongs to this session and is still in time (B10)."""
+        if self.session_id != session_id:
+            raise Refused(Reason.UNKNOWN_ID, "no such enrolment")
+        if self.state is not AuthenticatorState.PENDING:
+            raise Refused(Reason.ENROLMENT_NOT_PENDING)
+        if now_ms >= self.expires_at:
+            raise Refused(Reason.ENROLMENT_EXPIRED)
+
+
+def may_step(before: AuthenticatorState, after: AuthenticatorState) -> bool:
+    """Whether the machine above has this step."""
+    return after in ENROLMENT_STEPS[before]

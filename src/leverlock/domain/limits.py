@@ -1,0 +1,117 @@
+"""Every number in force, with its unit, its source and the bounds outside which the program does not start.
+
+The defaults and bounds are those of the security bar, part 0. `config.py` reads them; nothing else holds one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from leverlock.domain.totp import Window
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class LimitsError(ValueError):
+    """A number lies outside what its source allows; the message names it, its bounds and the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in milliseconds, the rest are counts."""
+
+    totp_window: Window = Window.STANDARD
+    challenge_life_ms: int = 5 * MINUTE
+    grant_life_ms: int = 60 * SECOND
+    challenge_wrong_answers: int = 5
+    factor_block_after: int = 5
+    factor_block_ms: int = 30 * SECOND
+    factor_block_max_ms: int = 1 * HOUR
+    factor_disable_after: int = 50
+    account_wrong_answers: int = 20
+    account_window_ms: int = 24 * HOUR
+    account_slow_ms: int = 1 * HOUR
+    key_live_challenges: int = 3
+    key_new_challenges: int = 10
+    key_new_window_ms: int = 10 * MINUTE
+    environment_live_challenges: int = 8
+    environment_slots_for_owner: int = 3
+    group_size: int = 5
+    pending_enrolment_ms: int = 10 * MINUTE
+    password_fresh_ms: int = 5 * MINUTE
+    leverage_fresh_ms: int = 5 * SECOND
+    session_idle_ms: int = 15 * MINUTE
+    session_absolute_ms: int = 12 * HOUR
+    clock_back_ms: int = 30 * SECOND
+    sign_in_tries: int = 10
+    sign_in_window_ms: int = 15 * MINUTE
+    recovery_codes: int = 10
+    receive_window_ms: int = 5 * SECOND
+    receive_window_max_ms: int = 60 * SECOND
+    outage_key_seen_ms: int = 10 * MINUTE
+    outage_reads_ms: int = 15 * MINUTE
+    snapshot_age_ms: int = 1 * SECOND
+    guess_probability_max: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            bound = BOUNDS.get(field.name)
+            value = getattr(self, field.name)
+            if bound is None or isinstance(value, Window):
+                continue
+            low, high, source = bound
+            if not low <= value <= high:
+                raise LimitsError(f"{field.name} = {value} is outside {low}..{high} ({source})")
+        guess = self.guess_probability
+        if guess > self.guess_probability_max:
+            raise LimitsError(
+                f"a guesser succeeds with probability {guess:.2e} before the factor is disabled, "
+                f"above {self.guess_probability_max:.0e} (B78)"
+            )
+        if self.environment_slots_for_owner >= self.environment_live_challenges:
+            raise LimitsError("environment_slots_for_owner must leave slots for API keys")
+
+    @property
+    def guess_probability(self) -> float:
+        """P(a guesser hits a live six-digit code before the factor is disabled), computed (B78)."""
+        live = len(self.totp_window.steps_at(1))
+        return 1 - (1 - live / 10**6) ** self.factor_disable_after
+
+
+# name: (lowest, highest, source)
+BOUNDS: dict[str, tuple[float, float, str]] = {
+    "challenge_life_ms": (30 * SECOND, 5 * MINUTE, "RTS 4(3)(d), OWASP TA 2.9"),
+    "grant_life_ms": (5 * SECOND, 60 * SECOND, "B44"),
+    "challenge_wrong_answers": (1, 5, "B48, RTS 4(3)(b)"),
+    "factor_block_after": (1, 5, "RTS 4(3)(b)"),
+    "factor_block_ms": (30 * SECOND, 1 * HOUR, "B75"),
+    "factor_block_max_ms": (1 * MINUTE, 24 * HOUR, "B75"),
+    "factor_disable_after": (5, 100, "NIST SP 800-63B-4 section 3.2.2"),
+    "account_wrong_answers": (5, 100, "RFC 4226 section 7.3"),
+    "account_window_ms": (1 * HOUR, 7 * DAY, "RFC 4226 section 7.3"),
+    "account_slow_ms": (1 * MINUTE, 24 * HOUR, "RFC 4226 section 7.3"),
+    "key_live_challenges": (1, 8, "ASVS 2.4.1"),
+    "key_new_challenges": (1, 60, "ASVS 2.4.1"),
+    "key_new_window_ms": (1 * MINUTE, 1 * HOUR, "ASVS 2.4.1"),
+    "environment_live_challenges": (4, 32, "ASVS 6.6.4"),
+    "environment_slots_for_owner": (1, 16, "B81"),
+    "group_size": (1, 5, "PRODUCT semantics 12"),
+    "pending_enrolment_ms": (1 * MINUTE, 10 * MINUTE, "B10"),
+    "password_fresh_ms": (30 * SECOND, 5 * MINUTE, "RTS 4(3)(d)"),
+    "leverage_fresh_ms": (500, 5 * SECOND, "PRODUCT semantics 2"),
+    "session_idle_ms": (1 * MINUTE, 1 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),
+    "session_absolute_ms": (5 * MINUTE, 24 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),
+    "clock_back_ms": (0, 30 * SECOND, "B11: one step"),
+    "sign_in_tries": (3, 100, "ASVS 6.3.1"),
+    "sign_in_window_ms": (1 * MINUTE, 24 * HOUR, "ASVS 6.3.1"),
+    "recovery_codes": (8, 16, "NIST SP 800-63B-4 section 4.2.1.1"),
+    "receive_window_ms": (1, 60 * SECOND, "Binance documentation"),
+    "receive_window_max_ms": (1, 60 * SECOND, "Binance documentation"),
+    "outage_key_seen_ms": (0, 10 * MINUTE, "B98"),
+    "outage_reads_ms": (0, 15 * MINUTE, "B98"),
+    "snapshot_age_ms": (50, 1 * SECOND, "B88"),
+    "guess_probability_max": (0.0, 1e-3, "B78"),
+}

@@ -1,0 +1,191 @@
+"""The policy file: TOML into a `Policy`, or an error that names the line and the reason.
+
+name = "literal"
+
+[[rule]]
+name = "orders above 50x"
+action = "futures.order.place"
+when = { leverage = { above = 50 } }
+require = ["totp"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from leverlock.domain.action import AttributeValue
+from leverlock.domain.actions import ACTIONS
+from leverlock.domain.policy import Condition, Policy, Rule, must_have_rule
+from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.values import Kind
+
+_NUMERIC: Final = frozenset({Kind.INTEGER, Kind.DECIMAL})
+_TOP: Final = frozenset({"name", "rule", "require_enrolment", "unsafe_allow"})
+_RULE: Final = frozenset({"name", "action", "when", "require"})
+
+
+class PolicyError(ValueError):
+    """A policy file was refused. `line` is where to look, counted from 1."""
+
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.reason = reason
+        self.line = line
+
+
+def load_policy(source: str) -> Policy:
+    """The policy that `source` describes. Raises PolicyError; nothing is ever skipped or defaulted to open."""
+    try:
+        document = tomllib.loads(source, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as problem:
+        found = re.search(r"line (\d+)", str(problem))
+        raise PolicyError(str(problem), int(found[1]) if found else source.count("\n") + 1) from None
+    where = _Lines(source)
+    for key in document:
+        if key not in _TOP:
+            raise PolicyError(f"unknown setting {key!r}", where.top(key))
+    name = document.get("name")
+    if not isinstance(name, str) or not name:
+        raise PolicyError("a policy needs a name", 1)
+    require_enrolment = document.get("require_enrolment", False)
+    if not isinstance(require_enrolment, bool):
+        raise PolicyError("require_enrolment takes true or false", where.top("require_enrolment"))
+    tables = document.get("rule", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise PolicyError("rules are written as [[rule]]", where.top("rule"))
+    rules = tuple(_rule(table, index, where) for index, table in enumerate(tables))
+    _refuse_doubles(rules, where)
+    unsafe = _unsafe(document.get("unsafe_allow", []), where)
+    _refuse_gaps(rules, unsafe, source)
+    version = hashlib.sha256(source.encode()).hexdigest()[:32]
+    return Policy(name, version, rules, require_enrolment, unsafe, source)
+
+
+def _refuse_doubles(rules: tuple[Rule, ...], where: _Lines) -> None:
+    seen: set[str] = set()
+    for index, rule in enumerate(rules):
+        if rule.name in seen:
+            raise PolicyError(f"a second rule is called {rule.name!r}", where.rule(index, "name"))
+        seen.add(rule.name)
+
+
+def _refuse_gaps(rules: tuple[Rule, ...], unsafe: frozenset[str], source: str) -> None:
+    ruled = {rule.action for rule in rules}
+    for action in ACTIONS.values():
+        if must_have_rule(action) and action.name not in ruled | unsafe:
+            raise PolicyError(
+                f"no rule for the gated action {action.name!r}; "
+                f'write one, or leave it open with unsafe_allow = ["{action.name}"]',
+                source.count("\n") + 1,
+            )
+
+
+def _unsafe(names: Any, where: _Lines) -> frozenset[str]:
+    line = where.top("unsafe_allow")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise PolicyError("unsafe_allow takes a list of action names", line)
+    for name in names:
+        action = ACTIONS.get(name)
+        if action is None or not must_have_rule(action):
+            raise PolicyError(f"unsafe_allow: {name!r} is no gated action", line)
+        if action.floor is not None:
+            raise PolicyError(f"unsafe_allow: {name!r} cannot be left open", line)
+    return frozenset(names)
+
+
+def _rule(table: Mapping[str, Any], index: int, where: _Lines) -> Rule:
+    for key in table:
+        if key not in _RULE:
+            raise PolicyError(f"unknown key {key!r} in a rule", where.rule(index, key))
+    for key in ("name", "action"):
+        if not isinstance(table.get(key), str) or not table[key]:
+            raise PolicyError(f'a rule needs {key} = "…"', where.rule(index, key))
+    action = ACTIONS.get(table["action"])
+    if action is None:
+        raise PolicyError(f"unknown action {table['action']!r}", where.rule(index, "action"))
+    if action.legs is not None:
+        raise PolicyError(
+            f"{action.name!r} is judged leg by leg; write the rule for {action.legs.name!r}",
+            where.rule(index, "action"),
+        )
+    when = table.get("when", {})
+    line = where.rule(index, "when")
+    if not isinstance(when, dict):
+        raise PolicyError("when takes a table of conditions", line)
+    kinds = action.attributes
+    conditions: list[Condition] = []
+    for attribute, test in when.items():
+        if attribute not in kinds:
+            known = ", ".join(sorted(kinds)) or "none"
+            raise PolicyError(f"{action.name!r} has no attribute {attribute!r} (it has: {known})", line)
+        conditions.append(_condition(attribute, kinds[attribute], test, line))
+    return Rule(table["name"], action.name, _requirement(table, index, where), tuple(conditions))
+
+
+def _requirement(table: Mapping[str, Any], index: int, where: _Lines) -> Requirement:
+    line = where.rule(index, "require")
+    words = table.get("require")
+    if not isinstance(words, list) or not words:
+        raise PolicyError('a rule needs require = ["totp"]; an empty requirement is refused', line)
+    try:
+        return Requirement.of(*words)
+    except ValueError:
+        known = ", ".join(kind.value for kind in ProofKind)
+        raise PolicyError(f"require knows {known}; got {words!r}", line) from None
+
+
+def _condition(attribute: str, kind: Kind, test: Any, line: int) -> Condition:
+    tests = test if isinstance(test, dict) else {"is": test}
+    allowed = {"is", "one_of", "above", "below"} if kind in _NUMERIC else {"is", "one_of"}
+    unknown = set(tests) - allowed
+    if unknown or not tests:
+        raise PolicyError(f"{attribute} takes {', '.join(sorted(allowed))}; got {sorted(unknown)}", line)
+    if {"is", "one_of"} & set(tests):
+        if len(tests) > 1:
+            raise PolicyError(f"{attribute}: is and one_of stand alone", line)
+        wanted = [tests["is"]] if "is" in tests else tests["one_of"]
+        if not isinstance(wanted, list) or not wanted:
+            raise PolicyError(f"{attribute}: one_of takes a list", line)
+        return Condition(attribute, choices=frozenset(_value(attribute, kind, item, line) for item in wanted))
+    bounds = {name: _value(attribute, kind, bound, line) for name, bound in tests.items()}
+    return Condition(attribute, above=bounds.get("above"), below=bounds.get("below"))  # type: ignore[arg-type]
+
+
+def _value(attribute: str, kind: Kind, value: Any, line: int) -> AttributeValue:
+    if kind in _NUMERIC and isinstance(value, int | Decimal) and not isinstance(value, bool):
+        number = Decimal(value)
+        if not number.is_finite():
+            raise PolicyError(f"{attribute}: expected a finite number", line)
+        return int(number) if number == number.to_integral_value() else number
+    if kind is Kind.BOOLEAN and isinstance(value, bool):
+        return value
+    if kind in (Kind.TEXT, Kind.CHOICE) and isinstance(value, str):
+        return value
+    raise PolicyError(f"{attribute} is of kind {kind}; {value!r} is not", line)
+
+
+class _Lines:
+    """Where things stand in the file: TOML's parser does not keep positions, people need them."""
+
+    def __init__(self, source: str) -> None:
+        self._lines = source.splitlines()
+        self._rules = [i for i, text in enumerate(self._lines) if re.match(r"\s*\[\[\s*rule\s*\]\]", text)]
+
+    def top(self, key: str) -> int:
+        return self._find(key, 0, len(self._lines)) or 1
+
+    def rule(self, index: int, key: str) -> int:
+        if index >= len(self._rules):
+            return 1
+        start = self._rules[index]
+        end = self._rules[index + 1] if index + 1 < len(self._rules) else len(self._lines)
+        return self._find(key, start, end) or start + 1
+
+    def _find(self, key: str, start: int, end: int) -> int | None:
+        pattern = re.compile(rf"\s*(\"{re.escape(key)}\"|{re.escape(key)})\s*[=.]")
+        return next((i + 1 for i in range(start, end) if pattern.match(self._lines[i])), None)

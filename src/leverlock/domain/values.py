@@ -1,0 +1,130 @@
+"""Field kinds: how a value of the outside world becomes the one canonical string that is judged, hashed and forwarded.
+
+Canonical forms hold strings only (RFC 8785 leaves no doubt about those); decimals are normalised, so that
+`50.0`, `5e1` and `050` are one quantity and one hash (B41). Whatever is not clearly of its kind is refused (B43).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+MAX_TEXT = 256
+MAX_NUMBER = 40  # characters; longer than any price or quantity of any venue
+
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_SIGNED = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_FORBIDDEN_CATEGORIES: Final = (
+    "C",
+    "Zl",
+    "Zp",
+)  # control, format (bidi, zero width), surrogate, private, separators
+
+
+class Kind(StrEnum):
+    """What a field may hold."""
+
+    TEXT = "text"
+    DECIMAL = "decimal"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CHOICE = "choice"
+
+
+class ValueRefused(ValueError):
+    """A value is not of its declared kind. `str()` says what was expected; it never repeats the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared field of an action.
+
+    `bound` fields are part of what the owner approves; the others (a client's own order id, the wished form of the
+    answer) are forwarded but may differ between the approved call and its repetition.
+    """
+
+    kind: Kind
+    required: bool = False
+    bound: bool = True
+    choices: frozenset[str] = frozenset()
+    positive: bool = True
+
+    def canonical(self, value: str) -> str:
+        """The one canonical form of `value`. Raises ValueRefused."""
+        return _CANONICAL[self.kind](self, value)
+
+
+def _text(_: Field, value: str) -> str:
+    if not value or len(value) > MAX_TEXT:
+        raise ValueRefused(f"expected 1 to {MAX_TEXT} characters")
+    if unicodedata.normalize("NFC", value) != value:
+        raise ValueRefused("expected text in Unicode normal form C")
+    if value != value.strip() or any(unicodedata.category(c).startswith(_FORBIDDEN_CATEGORIES) for c in value):
+        raise ValueRefused("expected text without control, direction or invisible characters")
+    return value
+
+
+def _decimal(field: Field, value: str) -> str:
+    form = _DECIMAL if field.positive else _SIGNED
+    if len(value) > MAX_NUMBER or form.fullmatch(value) is None:
+        raise ValueRefused("expected a decimal number in ASCII digits")
+    number = Decimal(value)
+    text = format(number.normalize(), "f")
+    if len(text) > MAX_NUMBER:
+        raise ValueRefused("expected a decimal number of reasonable size")
+    return "0" if number == 0 else text
+
+
+def _integer(_: Field, value: str) -> str:
+    if _INTEGER.fullmatch(value) is None:
+        raise ValueRefused("expected a whole number in ASCII digits, without sign or leading zeros")
+    return value
+
+
+def _boolean(_: Field, value: str) -> str:
+    # ccxt and the official SDK send `true`, python-binance and the older connector send Python's `True`.
+    folded = {"true": "true", "True": "true", "false": "false", "False": "false"}.get(value)
+    if folded is None:
+        raise ValueRefused("expected true or false")
+    return folded
+
+
+def _choice(field: Field, value: str) -> str:
+    if value not in field.choices:
+        raise ValueRefused(f"expected one of {', '.join(sorted(field.choices))}")
+    return value
+
+
+_CANONICAL: Final[dict[Kind, Callable[[Field, str], str]]] = {
+    Kind.TEXT: _text,
+    Kind.DECIMAL: _decimal,
+    Kind.INTEGER: _integer,
+    Kind.BOOLEAN: _boolean,
+    Kind.CHOICE: _choice,
+}
+
+
+def text(*, required: bool = False, bound: bool = True) -> Field:
+    return Field(Kind.TEXT, required, bound)
+
+
+def decimal(*, required: bool = False, positive: bool = True) -> Field:
+    return Field(Kind.DECIMAL, required, positive=positive)
+
+
+def integer(*, required: bool = False, bound: bool = True) -> Field:
+    return Field(Kind.INTEGER, required, bound)
+
+
+def boolean(*, required: bool = False) -> Field:
+    return Field(Kind.BOOLEAN, required)
+
+
+def choice(*choices: str, required: bool = False, bound: bool = True) -> Field:
+    return Field(Kind.CHOICE, required, bound, frozenset(choices))
