@@ -63,3 +63,4 @@ class AccountBudget:
 
 
 _UNSPENT = AccountBudget()
+UNTRIED = FactorBudget()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from leverlock.domain.attempts import FactorBudget
+from leverlock.domain.attempts import UNTRIED, FactorBudget
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.totp import NEVER_USED
@@ -70,7 +70,7 @@ class Authenticator:
     expires_at: int = 0
     session_id: str = ""
     last_step: int = NEVER_USED
-    budget: FactorBudget = FactorBudget()
+    budget: FactorBudget = UNTRIED
 
     def must_be_confirmable(self, *, session_id: str, now_ms: int) -> None:
         """Raises Refused unless this pending enrolment belongs to this session and is still in time (B10)."""
