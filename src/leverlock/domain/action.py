@@ -101,6 +101,11 @@ class Action:
         """What the policy judges: the legs of a bundle, or the action itself."""
         return self.legs or (self,)
 
+    @property
+    def facts_known(self) -> bool:
+        """Whether the venue told every declared fact of every part."""
+        return all(name in part.facts for part in self.parts for name in part.type.facts)
+
     def bound(self) -> dict[str, Any]:
         """What the owner approves: the action's name with its bound fields, or with those of each leg in order."""
         if self.legs:

@@ -1,0 +1,73 @@
+"""Accounts, operators and integrators, created by whoever runs the deployment."""
+
+from __future__ import annotations
+
+import hashlib
+
+from leverlock.domain.account import SYSTEM_ACCOUNT
+from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, make_id, text_of
+from leverlock.domain.messages import Address, Channel
+from leverlock.ports import Transaction, World
+
+
+def create_account(tx: Transaction, world: World, *, login: str, password_hash: str, by: str) -> str:
+    """A new account under a canonical login name. Raises Refused(NAME_TAKEN)."""
+    account_id = make_id("acc", world.entropy.bytes(ID_BYTES))
+    if not tx.insert_account(account_id=account_id, login=login, password_hash=password_hash):
+        raise Refused(Reason.NAME_TAKEN, "this login name is taken", field="login")
+    tx.lock_account(account_id)
+    tx.record(AuditEvent(EventKind.ACCOUNT_CREATED, by, {"login": login}))
+    return account_id
+
+
+def set_address(tx: Transaction, world: World, *, account_id: str, channel: Channel, target: str, by: str) -> str:
+    """Where the owner is rung and told. One address per channel; setting it anew replaces it."""
+    tx.lock_account(account_id)
+    address = Address(account_id, make_id("adr", world.entropy.bytes(ID_BYTES)), channel, target)
+    tx.set_address(address)
+    tx.record(AuditEvent(EventKind.NOTICE_ADDRESS_SET, by, {"channel": channel.value}))
+    return address.address_id
+
+
+def create_operator(tx: Transaction, world: World, *, login: str, password_hash: str, role: str, by: str) -> str:
+    """A support or security person. There is no default one (B61). Raises Refused(NAME_TAKEN)."""
+    operator_id = make_id("op", world.entropy.bytes(ID_BYTES))
+    tx.lock_account(SYSTEM_ACCOUNT)
+    if not tx.insert_operator(operator_id, login=login, password_hash=password_hash, role=role):
+        raise Refused(Reason.NAME_TAKEN, "this operator name is taken", field="login")
+    tx.record(AuditEvent(EventKind.OPERATOR_CREATED, by, {"operator": operator_id, "login": login, "role": role}))
+    return operator_id
+
+
+def create_integrator(tx: Transaction, world: World, *, name: str, by: str) -> tuple[str, str]:
+    """A venue's back end that may ask for decisions about its accounts. Its token is shown once."""
+    integrator_id = make_id("int", world.entropy.bytes(ID_BYTES))
+    token = "lvi_" + text_of(world.entropy.bytes(TOKEN_BYTES))
+    tx.lock_account(SYSTEM_ACCOUNT)
+    if not tx.insert_integrator(integrator_id, name=name, token_hash=integrator_hash(token)):
+        raise Refused(Reason.NAME_TAKEN, "this integrator name is taken", field="name")
+    tx.record(AuditEvent(EventKind.INTEGRATOR_CREATED, by, {"integrator": integrator_id, "name": name}))
+    return integrator_id, token
+
+
+def revoke_integrator(tx: Transaction, *, integrator_id: str, by: str) -> None:
+    """End an integrator's access at once. Raises Refused(UNKNOWN_ID)."""
+    tx.lock_account(SYSTEM_ACCOUNT)
+    if not tx.revoke_integrator(integrator_id):
+        raise Refused(Reason.UNKNOWN_ID, "no such integrator")
+    tx.record(AuditEvent(EventKind.INTEGRATOR_REVOKED, by, {"integrator": integrator_id}))
+
+
+def integrator(tx: Transaction, *, token: str) -> str:
+    """The principal behind an integrator's token. Raises Refused(NOT_AUTHENTICATED)."""
+    found = tx.integrator_of_token(integrator_hash(token))
+    if found is None:
+        raise Refused(Reason.NOT_AUTHENTICATED)
+    return f"integrator:{found}"
+
+
+def integrator_hash(token: str) -> bytes:
+    """256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()

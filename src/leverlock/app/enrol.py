@@ -1,0 +1,175 @@
+"""Enrol: bind an authenticator app to one environment (M4-M10).
+
+The first authenticator of an environment needs a password (and login challenge) of the last five minutes. Where the
+environment is on already, the present authenticator has to agree, by a challenge like any other; the old secret works
+until the new one is confirmed (B10). Recovery codes are shown once, with the first confirmation (M9).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from leverlock.app.closing import revoke_live
+from leverlock.app.decide import Asked
+from leverlock.app.notices import notify
+from leverlock.app.prove import charge_answer, verify_code
+from leverlock.app.redeem import redeem_or_ask
+from leverlock.domain.account import Session
+from leverlock.domain.action import Action, ActionType, Intent
+from leverlock.domain.actions import AUTHENTICATOR_REPLACE, LOGIN_BIND
+from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState
+from leverlock.domain.environment import Environment
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.ids import ID_BYTES, make_id, text_of
+from leverlock.domain.totp import SEED_BYTES
+from leverlock.ports import Transaction, World
+
+RECOVERY_CODE_BYTES = 15  # 120 bit: 24 base32 characters, enough that a keyed hash suffices (ASVS 6.5.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A pending authenticator. `seed` leaves the process once, as QR and key text, in a no-store answer (B58)."""
+
+    authenticator_id: str
+    environment: Environment
+    seed: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What confirming did. `recovery_codes` are there at the first set-up of an environment and never again."""
+
+    authenticator_id: str
+    environment: Environment
+    recovery_codes: tuple[str, ...]
+    legacy_keys: tuple[str, ...]
+
+
+def start(tx: Transaction, world: World, *, session: Session, environment: Environment) -> Enrolment | Asked:
+    """Begin binding an app: a fresh secret of this account and environment alone (B2).
+
+    Answers `Asked` where a proof is demanded first; the same call again, once it is given, begins.
+    Raises Refused: PASSWORD_TOO_OLD, NO_USABLE_FACTOR and whatever `redeem_or_ask` raises.
+    """
+    account_id = session.account_id
+    tx.lock_account(account_id)
+    voucher = _voucher(tx, account_id, environment)
+    if voucher is None:
+        if tx.now >= session.password_at + world.limits.password_fresh_ms:
+            raise Refused(Reason.PASSWORD_TOO_OLD, "sign in again, then enable within five minutes")
+    else:
+        intent = Intent(account_id, session.principal, "", Action(voucher, {}))
+        answer = redeem_or_ask(tx, world, intent=intent)
+        if isinstance(answer, Asked):
+            return answer
+    for dropped in tx.drop_pending_enrolments(account_id, environment):
+        tx.record(AuditEvent(EventKind.ENROLMENT_EXPIRED, session.principal, {"authenticator": dropped}))
+    return _begin(tx, world, session, environment)
+
+
+def _voucher(tx: Transaction, account_id: str, environment: Environment) -> ActionType | None:
+    """The action that has to be approved before binding, or None where password and login challenge suffice."""
+    on = tx.protections(account_id)
+    if environment in on:
+        return AUTHENTICATOR_REPLACE[environment]
+    if environment is Environment.LOGIN:
+        preferred = (Environment.FUTURES, Environment.MARGIN, Environment.SPOT)
+        return next((LOGIN_BIND[market] for market in preferred if market in on), None)
+    return None
+
+
+def _begin(tx: Transaction, world: World, session: Session, environment: Environment) -> Enrolment:
+    generation = tx.next_generation(session.account_id, environment)
+    authenticator_id = make_id("au", world.entropy.bytes(ID_BYTES))
+    seed = world.entropy.bytes(SEED_BYTES)
+    context = seal_context(session.account_id, environment, authenticator_id, generation)
+    pending = Authenticator(
+        account_id=session.account_id,
+        authenticator_id=authenticator_id,
+        environment=environment,
+        kind=AuthenticatorKind.TOTP,
+        state=AuthenticatorState.PENDING,
+        generation=generation,
+        secret=world.sealer.seal(seed, context=context),
+        created_at=tx.now,
+        expires_at=tx.now + world.limits.pending_enrolment_ms,
+        session_id=session.session_id,
+    )
+    tx.insert_authenticator(pending)
+    details = {"authenticator": authenticator_id, "environment": environment.value, "generation": generation}
+    tx.record(AuditEvent(EventKind.ENROLMENT_STARTED, session.principal, details))
+    return Enrolment(authenticator_id, environment, seed, pending.expires_at)
+
+
+def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id: str, code: str) -> Confirmed:
+    """Activate a pending authenticator with its first code, which is burned like any other (M8, B7).
+
+    Raises Refused: UNKNOWN_ID, ENROLMENT_NOT_PENDING, ENROLMENT_EXPIRED, WRONG_CODE, and the limits on answers.
+    """
+    account_id = session.account_id
+    account = tx.lock_account(account_id)
+    tx.if_refused(EventKind.ANSWER_REFUSED, session.principal, purpose="enrolment", authenticator=authenticator_id[:64])
+    pending = tx.authenticator(account_id, authenticator_id)
+    if pending is None:
+        raise Refused(Reason.UNKNOWN_ID, "no such enrolment")
+    pending.must_be_confirmable(session_id=session.session_id, now_ms=tx.now)
+    charge = charge_answer(tx, world, account, pending)
+    step = verify_code(tx, world, pending, code)
+
+    old = tx.bound_authenticator(account_id, pending.environment)
+    if old is not None and not tx.retire_authenticator(account_id, old.authenticator_id):
+        raise Refused(Reason.CONFLICT)
+    if not tx.activate_authenticator(account_id, authenticator_id, step=step):
+        raise Refused(Reason.ENROLMENT_NOT_PENDING)
+    tx.take_back(charge, account=account.budget)
+    first = tx.enable_protection(account_id, pending.environment)
+    details = {
+        "authenticator": authenticator_id,
+        "environment": pending.environment.value,
+        "generation": pending.generation,
+        "step": step,
+        "replaced": old.authenticator_id if old is not None else None,
+    }
+    tx.record(AuditEvent(EventKind.ENROLMENT_CONFIRMED, session.principal, details))
+    _settle_factor_change(tx, world, session, pending.environment)
+    codes = _issue_recovery_codes(tx, world, session, pending) if first else ()
+    legacy = _note_legacy_keys(tx, session) if first and pending.environment is Environment.FUTURES else ()
+    return Confirmed(authenticator_id, pending.environment, codes, legacy)
+
+
+def _settle_factor_change(tx: Transaction, world: World, session: Session, environment: Environment) -> None:
+    """A changed factor voids what was asked under the old one, ends the other sessions and is told (B39, B52, B60)."""
+    revoke_live(tx, session.account_id, because="factor_changed", by=session.principal, environment=environment)
+    for ended in tx.end_other_sessions(session.account_id, keep=session.session_id):
+        revoke_live(tx, session.account_id, because="factor_changed", by=session.principal, asked_by=f"session:{ended}")
+        details = {"session": ended, "because": "factor_changed"}
+        tx.record(AuditEvent(EventKind.SESSION_ENDED, session.principal, details))
+    tx.note_change(session.account_id)
+    notify(tx, world, session.account_id, kind="authenticator.bound", environment=environment.value)
+
+
+def _issue_recovery_codes(tx: Transaction, world: World, session: Session, confirmed: Authenticator) -> tuple[str, ...]:
+    environment = confirmed.environment
+    codes = tuple(text_of(world.entropy.bytes(RECOVERY_CODE_BYTES)) for _ in range(world.limits.recovery_codes))
+    scope = f"{session.account_id}|{environment}|"
+    hashes = [world.sealer.mac("recovery", (scope + code).encode()) for code in codes]
+    tx.replace_recovery_codes(session.account_id, environment, generation=confirmed.generation, hashes=hashes)
+    details = {"environment": environment.value, "generation": confirmed.generation, "count": len(codes)}
+    tx.record(AuditEvent(EventKind.RECOVERY_CODES_ISSUED, session.principal, details))
+    return tuple("-".join(code[i : i + 6] for i in range(0, 24, 6)) for code in codes)
+
+
+def _note_legacy_keys(tx: Transaction, session: Session) -> tuple[str, ...]:
+    """Keys that exist when Futures protection is first enabled go on as before, until edited (M21)."""
+    legacy = tx.mark_keys_legacy(session.account_id)
+    for key_id in legacy:
+        tx.record(AuditEvent(EventKind.KEY_BECAME_LEGACY, session.principal, {"key": key_id}))
+    return tuple(legacy)
+
+
+def seal_context(account_id: str, environment: Environment, authenticator_id: str, generation: int) -> str:
+    """The associated data of a sealed seed: a row pasted over another, or an old one, does not open (B82, B83)."""
+    return f"totp|{account_id}|{environment}|{authenticator_id}|{generation}"

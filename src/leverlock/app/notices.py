@@ -1,0 +1,55 @@
+"""What the owner is told: rings for waiting challenges and notices of security events (semantics 13, B39).
+
+Both are written in the transaction of the change itself and delivered after its commit, one message per address.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from leverlock.domain.challenge import Challenge
+from leverlock.domain.ids import ID_BYTES, make_id
+from leverlock.domain.limits import DAY
+from leverlock.domain.messages import Message
+from leverlock.domain.wording import describe
+from leverlock.ports import Transaction, World
+
+NOTICE_LIFE_MS = 7 * DAY  # how long delivery is tried; a notice of a changed factor is worth having late
+
+
+def ring(tx: Transaction, world: World, challenge: Challenge) -> None:
+    """Tell the owner that something waits: the whole action, who asks, its expiry, a link, never a code."""
+    described = describe(challenge.intent, challenge.facts)
+    body = {
+        "type": "challenge.waiting",
+        "challenge": challenge.challenge_id,
+        "url": world.approval_url.format(challenge=challenge.challenge_id),
+        "expires_at": challenge.expires_at,
+        "asked_by": challenge.principal,
+        "action": challenge.action,
+        "headline": described.headline,
+        "lines": [list(line) for line in described.lines],
+    }
+    _put(tx, world, challenge.account_id, body, expires_at=challenge.expires_at)
+
+
+def notify(tx: Transaction, world: World, account_id: str, *, kind: str, **details: str | int) -> None:
+    """Tell the owner of a security event."""
+    _put(tx, world, account_id, {"type": kind, "at": tx.now, **details}, expires_at=tx.now + NOTICE_LIFE_MS)
+
+
+def _put(tx: Transaction, world: World, account_id: str, body: dict[str, Any], *, expires_at: int) -> None:
+    for address in tx.addresses(account_id):
+        tx.put_message(
+            Message(
+                account_id=account_id,
+                message_id=make_id("msg", world.entropy.bytes(ID_BYTES)),
+                channel=address.channel,
+                target=address.target,
+                kind=body["type"],
+                body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+                created_at=tx.now,
+                expires_at=expires_at,
+            )
+        )

@@ -1,0 +1,68 @@
+"""An action in words and numbers, made from the server's stored canonical form and from nothing else (B49).
+
+What the owner reads in a terminal, in a ring or behind a link is what the digest covers: every bound field, in full.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leverlock.domain.actions import ACTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A headline, and every bound field and fact as (label, value) in a fixed order; legs are numbered."""
+
+    headline: str
+    lines: tuple[tuple[str, str], ...]
+
+
+def describe(intent: bytes, facts: bytes) -> Description:
+    """The stored intent and its facts as a person should read them."""
+    stored = json.loads(intent)
+    known: list[dict[str, str]] = json.loads(facts)
+    title = ACTIONS[stored["action"]].title if stored["action"] in ACTIONS else stored["action"]
+    legs: list[Mapping[str, Any]] = stored.get("legs") or [stored]
+    lines: list[tuple[str, str]] = [("action", title)]
+    headlines: list[str] = []
+    for number, leg in enumerate(legs, start=1):
+        leg_facts = known[number - 1] if number <= len(known) else {}
+        headlines.append(_headline(leg["action"], leg["fields"], leg_facts))
+        prefix = f"{number}. " if len(legs) > 1 else ""
+        lines += [(prefix + name.replace("_", " "), value) for name, value in sorted(leg["fields"].items())]
+        lines += [
+            (prefix + name.replace("_", " ") + " at the venue", value) for name, value in sorted(leg_facts.items())
+        ]
+        if "leverage" not in leg_facts and leg["action"] in _PLACED:
+            lines.append((prefix + "leverage at the venue", "unknown"))
+    if stored.get("target"):
+        lines.append(("account at the venue", stored["target"]))
+    return Description(" + ".join(headlines), tuple(lines))
+
+
+_PLACED = {"futures.order.place", "futures.conditional_order.place", "futures.order.amend"}
+
+
+def _headline(action: str, fields: Mapping[str, str], facts: Mapping[str, str]) -> str:
+    symbol = fields.get("symbol", "")
+    leverage = f"{facts['leverage']}x" if "leverage" in facts else "unknown leverage"
+    if action in _PLACED:
+        verb = {"BUY": "buy", "SELL": "sell"}.get(fields.get("side", ""), "order")
+        if action == "futures.order.amend":
+            verb = f"change {verb} order"
+        size = fields.get("quantity", "the whole position" if fields.get("close_position") == "true" else "")
+        price = f" at {fields['price']}" if "price" in fields else ""
+        trigger = f" when {fields['trigger_price']} is reached" if "trigger_price" in fields else ""
+        kind = fields.get("type", "").lower().replace("_", " ")
+        reducing = ", reduce-only" if fields.get("reduce_only") == "true" else ""
+        return " ".join(f"{verb} {size} {symbol} {kind}{price}{trigger} on {leverage}{reducing}".split())
+    if action == "futures.leverage.set":
+        now = f" (now {facts['current_leverage']}x)" if "current_leverage" in facts else ""
+        return f"set leverage of {symbol} to {fields['leverage']}x{now}"
+    if action == "futures.margin_mode.set":
+        return f"switch margin mode of {symbol} to {fields['margin_mode'].lower()}"
+    return ACTIONS[action].title.lower() if action in ACTIONS else action
