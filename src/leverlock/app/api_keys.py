@@ -1,4 +1,4 @@
-"""Gateway keys and the upstream accounts they reach: created by an operator's command, listed and revoked by the owner."""
+"""Gateway keys and the upstream accounts they reach: created by an operator's command, ended by the owner."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from leverlock.app.closing import revoke_live
 from leverlock.app.notices import notify
-from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream
+from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream, key_context, upstream_context
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, make_id, text_of
@@ -118,13 +118,3 @@ def remove_upstream(tx: Transaction, world: World, *, account_id: str, upstream_
     for key in tx.keys(account_id):
         if key.upstream_id == upstream_id and key.state is not KeyState.REVOKED:
             revoke_key(tx, world, account_id=account_id, key_id=key.key_id, by=by)
-
-
-def key_context(account_id: str, key_id: str) -> str:
-    """The associated data of a sealed key secret."""
-    return f"api-key|{account_id}|{key_id}"
-
-
-def upstream_context(account_id: str, upstream_id: str) -> str:
-    """The associated data of a sealed venue key."""
-    return f"upstream|{account_id}|{upstream_id}"

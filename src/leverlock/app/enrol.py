@@ -18,7 +18,7 @@ from leverlock.domain.account import Session
 from leverlock.domain.action import Action, ActionType, Intent
 from leverlock.domain.actions import AUTHENTICATOR_REPLACE, LOGIN_BIND
 from leverlock.domain.audit import AuditEvent, EventKind
-from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState
+from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, seal_context
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, make_id, text_of
@@ -168,8 +168,3 @@ def _note_legacy_keys(tx: Transaction, session: Session) -> tuple[str, ...]:
     for key_id in legacy:
         tx.record(AuditEvent(EventKind.KEY_BECAME_LEGACY, session.principal, {"key": key_id}))
     return tuple(legacy)
-
-
-def seal_context(account_id: str, environment: Environment, authenticator_id: str, generation: int) -> str:
-    """The associated data of a sealed seed: a row pasted over another, or an old one, does not open (B82, B83)."""
-    return f"totp|{account_id}|{environment}|{authenticator_id}|{generation}"

@@ -24,7 +24,7 @@ TOUCH_MS = 60_000  # a session's last use is written at most once a minute
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A new session. `token` is shown once; the store keeps its hash. It names its account, so no directory is needed."""
+    """A new session. `token` is shown once, the store keeps its hash; it names its account, which saves a directory."""
 
     session: Session
     token: str

@@ -45,6 +45,10 @@ class ApiKey:
     def principal(self) -> str:
         return f"key:{self.key_id}"
 
+    @property
+    def seal_context(self) -> str:
+        return key_context(self.account_id, self.key_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
@@ -60,3 +64,17 @@ class Upstream:
     secret: SealedSecret
     created_at: int
     removed: bool = False
+
+    @property
+    def seal_context(self) -> str:
+        return upstream_context(self.account_id, self.upstream_id)
+
+
+def key_context(account_id: str, key_id: str) -> str:
+    """The associated data of a sealed key secret."""
+    return f"api-key|{account_id}|{key_id}"
+
+
+def upstream_context(account_id: str, upstream_id: str) -> str:
+    """The associated data of a sealed venue key."""
+    return f"upstream|{account_id}|{upstream_id}"

@@ -72,6 +72,10 @@ class Authenticator:
     last_step: int = NEVER_USED
     budget: FactorBudget = UNTRIED
 
+    @property
+    def seal_context(self) -> str:
+        return seal_context(self.account_id, self.environment, self.authenticator_id, self.generation)
+
     def must_be_confirmable(self, *, session_id: str, now_ms: int) -> None:
         """Raises Refused unless this pending enrolment belongs to this session and is still in time (B10)."""
         if self.session_id != session_id:
@@ -80,6 +84,11 @@ class Authenticator:
             raise Refused(Reason.ENROLMENT_NOT_PENDING)
         if now_ms >= self.expires_at:
             raise Refused(Reason.ENROLMENT_EXPIRED)
+
+
+def seal_context(account_id: str, environment: Environment, authenticator_id: str, generation: int) -> str:
+    """The associated data of a sealed seed: a row pasted over another, or an old one, does not open (B82, B83)."""
+    return f"totp|{account_id}|{environment}|{authenticator_id}|{generation}"
 
 
 def may_step(before: AuthenticatorState, after: AuthenticatorState) -> bool:

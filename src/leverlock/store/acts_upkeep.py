@@ -1,0 +1,115 @@
+"""Acts on messages, idempotency, the audit trail, and the settings of the deployment."""
+
+from __future__ import annotations
+
+from leverlock.domain.audit import ChainedEvent
+from leverlock.domain.limits import DAY, MINUTE
+from leverlock.domain.messages import Address, Message
+from leverlock.store import rows
+from leverlock.store.transaction import UnitOfWork
+
+IDEMPOTENCY_KEPT_MS = 1 * DAY
+CHANGES_KEPT_MS = 10 * MINUTE
+SIGN_IN_TRIES_KEPT_MS = 1 * DAY
+
+
+class UpkeepActs(UnitOfWork):
+    """Everything beside the accounts' own state."""
+
+    def addresses(self, account_id: str) -> list[Address]:
+        return [rows.address(row) for row in self._cursor.all("addresses", {"account_id": account_id})]
+
+    def set_address(self, address: Address) -> None:
+        self._cursor.write(
+            "set_address",
+            {
+                "account_id": address.account_id,
+                "address_id": address.address_id,
+                "channel": address.channel.value,
+                "target": address.target,
+            },
+        )
+
+    def put_message(self, message: Message) -> None:
+        self._cursor.write(
+            "put_message",
+            {
+                "account_id": message.account_id,
+                "message_id": message.message_id,
+                "channel": message.channel.value,
+                "target": message.target,
+                "kind": message.kind,
+                "body": message.body,
+                "created_at": message.created_at,
+                "expires_at": message.expires_at,
+            },
+        )
+
+    def due_messages(self, *, limit: int) -> list[Message]:
+        return [rows.message(row) for row in self._cursor.all("due_messages", {"now": self.now, "limit": limit})]
+
+    def message_done(self, message: Message) -> bool:
+        parameters = {"account_id": message.account_id, "message_id": message.message_id}
+        return self._cursor.write("message_done", parameters) == 1
+
+    def message_failed(self, message: Message, *, next_at: int | None, reason: str) -> bool:
+        parameters = {"account_id": message.account_id, "message_id": message.message_id}
+        return self._cursor.write("message_failed", {**parameters, "next_at": next_at, "reason": reason}) == 1
+
+    # -- idempotency -------------------------------------------------------------------------------------------------
+    def claim_idempotency(
+        self, account_id: str, *, principal: str, key: str, fingerprint: bytes
+    ) -> tuple[bytes, bytes | None] | None:
+        named = {"account_id": account_id, "principal": principal, "key": key}
+        if self._cursor.write("claim_idempotency", {**named, "fingerprint": fingerprint, "now": self.now}) == 1:
+            return None
+        row = self._cursor.one("idempotency", named)
+        assert row is not None
+        return row[0], row[1]
+
+    def store_answer(self, account_id: str, *, principal: str, key: str, answer: bytes) -> None:
+        named = {"account_id": account_id, "principal": principal, "key": key}
+        self._cursor.write("store_answer", {**named, "answer": answer})
+
+    # -- the audit trail ---------------------------------------------------------------------------------------------
+    def events(self, account_id: str, *, after_seq: int, limit: int) -> list[ChainedEvent]:
+        parameters = {"account_id": account_id, "after_seq": after_seq, "limit": limit}
+        return [rows.event(row) for row in self._cursor.all("events", parameters)]
+
+    def changed_heads(self, *, after: int) -> tuple[int, list[tuple[str, int, bytes]]]:
+        row = self._cursor.one("last_event_no", {})
+        assert row is not None
+        until = int(row[0])
+        return until, self.heads_between(after=after, until=until)
+
+    def heads_between(self, *, after: int, until: int) -> list[tuple[str, int, bytes]]:
+        found = self._cursor.all("changed_heads", {"after": after, "until": until})
+        return [(row[0], row[1], row[2]) for row in found]
+
+    # -- settings, snapshots, pruning --------------------------------------------------------------------------------
+    def note_change(self, account_id: str) -> None:
+        self._cursor.write("note_change", {"account_id": account_id, "now": self.now})
+
+    def changes(self, *, after: int) -> tuple[int, list[str]]:
+        found = self._cursor.all("changes", {"after": after})
+        return (found[-1][0] if found else after), [str(row[1]) for row in found]
+
+    def last_change(self) -> int:
+        row = self._cursor.one("last_change_no", {})
+        assert row is not None
+        return int(row[0])
+
+    def setting(self, name: str) -> str | None:
+        row = self._cursor.one("setting", {"name": name})
+        return None if row is None else str(row[0])
+
+    def set_setting(self, name: str, value: str) -> None:
+        self._cursor.write("set_setting", {"name": name, "value": value})
+
+    def prune(self, *, limit: int) -> int:
+        ages = {
+            "prune_idempotency": IDEMPOTENCY_KEPT_MS,
+            "prune_changes": CHANGES_KEPT_MS,
+            "prune_sign_in_tries": SIGN_IN_TRIES_KEPT_MS,
+        }
+        return sum(self._cursor.write(name, {"before": self.now - kept, "limit": limit}) for name, kept in ages.items())

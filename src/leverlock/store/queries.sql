@@ -1,0 +1,393 @@
+-- Every statement of the request path, by name. One text serves every engine; `store/acts_*.py` give them their types.
+-- Whatever is used once is consumed by one conditional write (marked ONCE): its row count says who got it.
+
+-- name: lock_account
+-- Take the account's row, and with it the account's budgets, slots and audit chain, until the transaction ends.
+UPDATE account SET touched_at = :now WHERE account_id = :account_id
+RETURNING account_id, login, state, password_hash, wrong_at, chain_seq, chain_head;
+
+-- name: settle_account
+-- Write back the budget and the head of the chain; nobody else can have moved them meanwhile.
+UPDATE account SET wrong_at = :wrong_at, chain_seq = :chain_seq, chain_head = :chain_head
+WHERE account_id = :account_id AND chain_seq = :chain_seq_before;
+
+-- name: insert_event
+INSERT INTO audit_event (account_id, seq, at, kind, body, hash)
+VALUES (:account_id, :seq, :at, :kind, :body, :hash);
+
+-- name: account
+SELECT account_id, login, state, password_hash, wrong_at, chain_seq, chain_head
+FROM account WHERE account_id = :account_id;
+
+-- name: accounts
+SELECT account_id, login, state, password_hash, wrong_at, chain_seq, chain_head
+FROM account WHERE account_id > :after AND account_id <> 'system' ORDER BY account_id LIMIT :limit;
+
+-- name: claim_login
+INSERT INTO login_name (login, account_id) VALUES (:login, :account_id) ON CONFLICT DO NOTHING;
+
+-- name: insert_account
+INSERT INTO account
+  (account_id, login, state, password_hash, created_at, touched_at, wrong_at, chain_seq, chain_head)
+VALUES (:account_id, :login, 'active', :password_hash, :now, :now, :wrong_at, 0, :chain_head);
+
+-- name: account_of_login
+SELECT account_id FROM login_name WHERE login = :login;
+
+-- name: set_password_hash
+UPDATE account SET password_hash = :after WHERE account_id = :account_id AND password_hash = :before;
+
+-- name: set_account_state
+UPDATE account SET state = :state WHERE account_id = :account_id AND state <> :state;
+
+-- name: charge_sign_in
+-- Count a try; a window that has passed begins anew.
+INSERT INTO sign_in_try (subject, tries, since) VALUES (:subject, 1, :now)
+ON CONFLICT (subject) DO UPDATE SET
+  tries = CASE WHEN sign_in_try.since <= :window_start THEN 1 ELSE sign_in_try.tries + 1 END,
+  since = CASE WHEN sign_in_try.since <= :window_start THEN :now ELSE sign_in_try.since END
+RETURNING tries, since;
+
+-- name: clear_sign_in
+DELETE FROM sign_in_try WHERE subject = :subject;
+
+-- name: insert_session
+INSERT INTO session (account_id, session_id, state, created_at, last_seen_at, password_at)
+VALUES (:account_id, :session_id, :state, :created_at, :last_seen_at, :password_at);
+
+-- name: session
+SELECT account_id, session_id, state, created_at, last_seen_at, password_at
+FROM session WHERE account_id = :account_id AND session_id = :session_id;
+
+-- name: touch_session
+UPDATE session SET last_seen_at = :now
+WHERE account_id = :account_id AND session_id = :session_id AND state <> 'ended' AND last_seen_at < :now;
+
+-- name: complete_session
+-- ONCE: the login challenge is answered.
+UPDATE session SET state = 'full', last_seen_at = :now
+WHERE account_id = :account_id AND session_id = :session_id AND state = 'login_challenge';
+
+-- name: confirm_password
+UPDATE session SET password_at = :now
+WHERE account_id = :account_id AND session_id = :session_id AND state = 'full';
+
+-- name: end_session
+UPDATE session SET state = 'ended'
+WHERE account_id = :account_id AND session_id = :session_id AND state <> 'ended';
+
+-- name: end_other_sessions
+UPDATE session SET state = 'ended'
+WHERE account_id = :account_id AND session_id <> :keep AND state <> 'ended'
+RETURNING session_id;
+
+-- name: protections
+SELECT environment, enabled_at FROM protection WHERE account_id = :account_id;
+
+-- name: enable_protection
+-- ONCE: the first time it is switched on.
+INSERT INTO protection (account_id, environment, enabled_at) VALUES (:account_id, :environment, :now)
+ON CONFLICT DO NOTHING;
+
+-- name: authenticators
+SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
+  created_at, expires_at, session_id, last_step, streak, blocked_until
+FROM authenticator WHERE account_id = :account_id ORDER BY environment, generation;
+
+-- name: authenticator
+SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
+  created_at, expires_at, session_id, last_step, streak, blocked_until
+FROM authenticator WHERE account_id = :account_id AND authenticator_id = :authenticator_id;
+
+-- name: bound_authenticator
+SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
+  created_at, expires_at, session_id, last_step, streak, blocked_until
+FROM authenticator
+WHERE account_id = :account_id AND environment = :environment AND kind = 'totp' AND state IN ('active', 'disabled');
+
+-- name: next_generation
+SELECT coalesce(max(generation), 0) + 1 AS generation
+FROM authenticator WHERE account_id = :account_id AND environment = :environment;
+
+-- name: insert_authenticator
+INSERT INTO authenticator
+  (account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
+   created_at, expires_at, session_id, last_step, streak, blocked_until)
+VALUES
+  (:account_id, :authenticator_id, :environment, :kind, :state, :generation, :key_version, :nonce, :ciphertext,
+   :created_at, :expires_at, :session_id, :last_step, 0, 0);
+
+-- name: drop_pending_enrolments
+UPDATE authenticator SET state = 'expired'
+WHERE account_id = :account_id AND environment = :environment AND state = 'pending'
+RETURNING authenticator_id;
+
+-- name: retire_authenticator
+UPDATE authenticator SET state = 'replaced'
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state IN ('active', 'disabled');
+
+-- name: activate_authenticator
+-- ONCE: a pending binding is confirmed, and the step of its first code is burned with it.
+UPDATE authenticator SET state = 'active', last_step = :step, streak = 0, blocked_until = 0
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'pending' AND last_step < :step;
+
+-- name: charge_authenticator
+-- Write a wrong answer down before the answer is looked at.
+UPDATE authenticator SET streak = :streak, blocked_until = :blocked_until
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND streak = :streak_before;
+
+-- name: disable_authenticator
+-- The wrong answer that was one too many. A binding that was never confirmed ends instead.
+UPDATE authenticator SET streak = :streak, blocked_until = :blocked_until,
+  state = CASE state WHEN 'pending' THEN 'expired' ELSE 'disabled' END
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND streak = :streak_before;
+
+-- name: advance_totp_step
+-- ONCE: a time step is accepted; a slow writer can never lower it. Success forgives the wrong answers before it.
+UPDATE authenticator SET last_step = :step, streak = 0, blocked_until = 0, state = 'active'
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id
+  AND state IN ('active', 'disabled') AND last_step < :step;
+
+-- name: drop_recovery_codes
+DELETE FROM recovery_code WHERE account_id = :account_id AND environment = :environment;
+
+-- name: insert_recovery_code
+INSERT INTO recovery_code (account_id, environment, code_hash, generation)
+VALUES (:account_id, :environment, :code_hash, :generation);
+
+-- name: taken_environment_slots
+SELECT environment_slot FROM challenge
+WHERE account_id = :account_id AND environment = :environment AND state = 'pending';
+
+-- name: taken_key_slots
+SELECT key_slot FROM challenge
+WHERE account_id = :account_id AND principal = :principal AND state = 'pending' AND key_slot IS NOT NULL;
+
+-- name: asked_since
+SELECT count(*) AS asked FROM challenge
+WHERE account_id = :account_id AND principal = :principal AND created_at > :since;
+
+-- name: insert_challenge
+INSERT INTO challenge
+  (account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
+   policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at,
+   environment_slot, key_slot)
+VALUES
+  (:account_id, :challenge_id, :environment, :principal, :action, :intent, :digest, :facts, :requirement, :rules,
+   :policy_version, :state, :created_at, :expires_at, 0, '', NULL, 0, :environment_slot, :key_slot);
+
+-- name: challenge
+SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+FROM challenge WHERE account_id = :account_id AND challenge_id = :challenge_id;
+
+-- name: challenge_by_grant
+SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+FROM challenge WHERE account_id = :account_id AND grant_hash = :grant_hash;
+
+-- name: live_challenge
+SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+FROM challenge
+WHERE account_id = :account_id AND principal = :principal AND digest = :digest AND state IN ('pending', 'approved');
+
+-- name: live_challenges
+SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+FROM challenge
+WHERE account_id = :account_id AND state IN ('pending', 'approved') ORDER BY created_at, challenge_id;
+
+-- name: charge_challenge
+UPDATE challenge SET wrong_answers = wrong_answers + 1
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending';
+
+-- name: fail_challenge
+-- ONCE: the last wrong answer allowed kills it.
+UPDATE challenge SET state = 'failed', closed_because = 'wrong_answers'
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending'
+  AND wrong_answers >= :limit;
+
+-- name: approve_challenge
+-- ONCE: pending becomes approved, and its grant exists from here on. The attempt that was right is not counted.
+UPDATE challenge SET state = 'approved', grant_hash = :grant_hash, grant_expires_at = :grant_expires_at,
+  wrong_answers = wrong_answers - 1
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending' AND expires_at > :now;
+
+-- name: spend_grant
+-- ONCE: approved becomes consumed, before anything is executed.
+UPDATE challenge SET state = 'consumed'
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'approved' AND grant_expires_at > :now;
+
+-- name: close_challenge
+-- ONCE: a live challenge ends without execution, and its grant with it.
+UPDATE challenge SET state = :after, closed_because = :because
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = :before;
+
+-- name: overdue_accounts
+SELECT account_id FROM challenge WHERE state = 'pending' AND expires_at <= :now
+UNION
+SELECT account_id FROM challenge WHERE state = 'approved' AND grant_expires_at <= :now
+LIMIT :limit;
+
+-- name: insert_upstream
+INSERT INTO upstream
+  (account_id, upstream_id, label, dialect, base_urls, api_key, algorithm, key_version, nonce, ciphertext,
+   created_at, removed)
+VALUES
+  (:account_id, :upstream_id, :label, :dialect, :base_urls, :api_key, :algorithm, :key_version, :nonce, :ciphertext,
+   :created_at, 0);
+
+-- name: upstream
+SELECT account_id, upstream_id, label, dialect, base_urls, api_key, algorithm, key_version, nonce, ciphertext,
+  created_at, removed
+FROM upstream WHERE account_id = :account_id AND upstream_id = :upstream_id;
+
+-- name: upstreams_of
+SELECT account_id, upstream_id, label, dialect, base_urls, api_key, algorithm, key_version, nonce, ciphertext,
+  created_at, removed
+FROM upstream WHERE account_id = :account_id ORDER BY created_at, upstream_id;
+
+-- name: upstreams
+SELECT account_id, upstream_id, label, dialect, base_urls, api_key, algorithm, key_version, nonce, ciphertext,
+  created_at, removed
+FROM upstream ORDER BY created_at, upstream_id;
+
+-- name: remove_upstream
+-- The sealed key is overwritten with it: what is removed cannot be used again.
+UPDATE upstream SET removed = 1, nonce = zeroblob(0), ciphertext = zeroblob(0)
+WHERE account_id = :account_id AND upstream_id = :upstream_id AND removed = 0;
+
+-- name: claim_api_key
+INSERT INTO api_key_name (api_key, account_id, key_id) VALUES (:api_key, :account_id, :key_id)
+ON CONFLICT DO NOTHING;
+
+-- name: insert_key
+INSERT INTO api_key
+  (account_id, key_id, api_key, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed,
+   key_version, nonce, ciphertext, public_key)
+VALUES
+  (:account_id, :key_id, :api_key, :label, :algorithm, :state, :upstream_id, :created_at, :legacy, :otp_allowed,
+   :key_version, :nonce, :ciphertext, :public_key);
+
+-- name: key
+SELECT account_id, key_id, api_key, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed,
+  key_version, nonce, ciphertext, public_key
+FROM api_key WHERE account_id = :account_id AND key_id = :key_id;
+
+-- name: key_name
+SELECT account_id, key_id FROM api_key_name WHERE api_key = :api_key;
+
+-- name: keys
+SELECT account_id, key_id, api_key, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed,
+  key_version, nonce, ciphertext, public_key
+FROM api_key WHERE account_id = :account_id ORDER BY created_at, key_id;
+
+-- name: set_key_state
+UPDATE api_key SET state = :after WHERE account_id = :account_id AND key_id = :key_id AND state = :before;
+
+-- name: mark_keys_legacy
+UPDATE api_key SET legacy = 1 WHERE account_id = :account_id AND state <> 'revoked' AND legacy = 0
+RETURNING key_id;
+
+-- name: insert_integrator
+INSERT INTO integrator (integrator_id, name, token_hash, created_at, revoked)
+VALUES (:integrator_id, :name, :token_hash, :now, 0) ON CONFLICT DO NOTHING;
+
+-- name: integrator_of_token
+SELECT integrator_id FROM integrator WHERE token_hash = :token_hash AND revoked = 0;
+
+-- name: integrators
+SELECT integrator_id, name, revoked FROM integrator ORDER BY created_at, integrator_id;
+
+-- name: revoke_integrator
+UPDATE integrator SET revoked = 1 WHERE integrator_id = :integrator_id AND revoked = 0;
+
+-- name: insert_operator
+INSERT INTO operator (operator_id, login, password_hash, role, created_at)
+VALUES (:operator_id, :login, :password_hash, :role, :now) ON CONFLICT DO NOTHING;
+
+-- name: operators
+SELECT operator_id, login, role FROM operator ORDER BY created_at, operator_id;
+
+-- name: addresses
+SELECT account_id, address_id, channel, target FROM address WHERE account_id = :account_id ORDER BY channel;
+
+-- name: set_address
+INSERT INTO address (account_id, channel, address_id, target) VALUES (:account_id, :channel, :address_id, :target)
+ON CONFLICT (account_id, channel) DO UPDATE SET address_id = excluded.address_id, target = excluded.target;
+
+-- name: put_message
+INSERT INTO outbox
+  (account_id, message_id, channel, target, kind, body, created_at, expires_at, attempts, next_at, reason)
+VALUES
+  (:account_id, :message_id, :channel, :target, :kind, :body, :created_at, :expires_at, 0, :created_at, '');
+
+-- name: due_messages
+SELECT account_id, message_id, channel, target, kind, body, created_at, expires_at, attempts
+FROM outbox WHERE next_at <= :now ORDER BY next_at LIMIT :limit;
+
+-- name: message_done
+DELETE FROM outbox WHERE account_id = :account_id AND message_id = :message_id;
+
+-- name: message_failed
+UPDATE outbox SET attempts = attempts + 1, next_at = :next_at, reason = :reason
+WHERE account_id = :account_id AND message_id = :message_id;
+
+-- name: claim_idempotency
+-- ONCE: the first request under this key.
+INSERT INTO idempotency (account_id, principal, key, fingerprint, answer, created_at)
+VALUES (:account_id, :principal, :key, :fingerprint, NULL, :now) ON CONFLICT DO NOTHING;
+
+-- name: idempotency
+SELECT fingerprint, answer FROM idempotency
+WHERE account_id = :account_id AND principal = :principal AND key = :key;
+
+-- name: store_answer
+UPDATE idempotency SET answer = :answer
+WHERE account_id = :account_id AND principal = :principal AND key = :key AND answer IS NULL;
+
+-- name: events
+SELECT account_id, seq, at, kind, body, hash FROM audit_event
+WHERE account_id = :account_id AND seq > :after_seq ORDER BY seq LIMIT :limit;
+
+-- name: last_event_no
+SELECT coalesce(max(event_no), 0) AS event_no FROM audit_event;
+
+-- name: changed_heads
+-- The last record of every chain that moved after event number :after, up to :until.
+SELECT e.account_id, e.seq, e.hash FROM audit_event e
+JOIN (
+  SELECT account_id, max(seq) AS seq FROM audit_event
+  WHERE event_no > :after AND event_no <= :until GROUP BY account_id
+) moved ON moved.account_id = e.account_id AND moved.seq = e.seq
+ORDER BY e.account_id;
+
+-- name: note_change
+INSERT INTO change (account_id, at) VALUES (:account_id, :now);
+
+-- name: last_change_no
+SELECT coalesce(max(change_no), 0) AS change_no FROM change;
+
+-- name: changes
+SELECT change_no, account_id FROM change WHERE change_no > :after ORDER BY change_no;
+
+-- name: setting
+SELECT value FROM setting WHERE name = :name;
+
+-- name: set_setting
+INSERT INTO setting (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: raise_high_water
+UPDATE setting SET value = :now WHERE name = 'high_water_ms' AND CAST(value AS INTEGER) < CAST(:now AS INTEGER);
+
+-- name: prune_idempotency
+DELETE FROM idempotency WHERE (account_id, principal, key) IN
+  (SELECT account_id, principal, key FROM idempotency WHERE created_at < :before LIMIT :limit);
+
+-- name: prune_changes
+DELETE FROM change WHERE change_no IN (SELECT change_no FROM change WHERE at < :before ORDER BY change_no LIMIT :limit);
+
+-- name: prune_sign_in_tries
+DELETE FROM sign_in_try WHERE subject IN (SELECT subject FROM sign_in_try WHERE since < :before LIMIT :limit);

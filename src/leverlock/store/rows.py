@@ -1,0 +1,124 @@
+"""Rows into domain values. The column order is that of `queries.sql`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from leverlock.domain.account import Account, AccountState, Session, SessionState
+from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream
+from leverlock.domain.attempts import AccountBudget, FactorBudget
+from leverlock.domain.audit import ChainedEvent, EventKind
+from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, SealedSecret
+from leverlock.domain.challenge import Challenge, State
+from leverlock.domain.environment import Environment
+from leverlock.domain.messages import Address, Channel, Message
+from leverlock.domain.requirement import Requirement
+
+Row = tuple[Any, ...]
+
+
+def account(row: Row) -> Account:
+    account_id, login, state, password_hash, wrong_at, chain_seq, chain_head = row
+    budget = AccountBudget.from_bytes(wrong_at)
+    return Account(account_id, login, AccountState(state), password_hash, budget, chain_seq, chain_head)
+
+
+def session(row: Row) -> Session:
+    account_id, session_id, state, created_at, last_seen_at, password_at = row
+    return Session(account_id, session_id, SessionState(state), created_at, last_seen_at, password_at)
+
+
+def authenticator(row: Row) -> Authenticator:
+    (account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext) = row[:9]
+    (created_at, expires_at, session_id, last_step, streak, blocked_until) = row[9:]
+    return Authenticator(
+        account_id,
+        authenticator_id,
+        Environment(environment),
+        AuthenticatorKind(kind),
+        AuthenticatorState(state),
+        generation,
+        SealedSecret(key_version, nonce, ciphertext),
+        created_at,
+        expires_at,
+        session_id,
+        last_step,
+        FactorBudget(streak, blocked_until, disabled=state == AuthenticatorState.DISABLED),
+    )
+
+
+def challenge(row: Row) -> Challenge:
+    (account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules) = row[:10]
+    (policy_version, state, created_at, expires_at, wrong_answers, because, grant_hash, grant_expires_at) = row[10:]
+    return Challenge(
+        account_id,
+        challenge_id,
+        Environment(environment),
+        principal,
+        action,
+        intent,
+        digest,
+        facts,
+        Requirement.of(*requirement.split()),
+        tuple(json.loads(rules)),
+        policy_version,
+        State(state),
+        created_at,
+        expires_at,
+        wrong_answers,
+        because,
+        grant_hash,
+        grant_expires_at,
+    )
+
+
+def api_key(row: Row) -> ApiKey:
+    (account_id, key_id, name, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed) = row[:10]
+    (key_version, nonce, ciphertext, public_key) = row[10:]
+    return ApiKey(
+        account_id,
+        key_id,
+        name,
+        label,
+        KeyAlgorithm(algorithm),
+        KeyState(state),
+        upstream_id,
+        created_at,
+        bool(legacy),
+        bool(otp_allowed),
+        None if ciphertext is None else SealedSecret(key_version, nonce, ciphertext),
+        public_key,
+    )
+
+
+def upstream(row: Row) -> Upstream:
+    (account_id, upstream_id, label, dialect, base_urls, api_key_name, algorithm) = row[:7]
+    (key_version, nonce, ciphertext, created_at, removed) = row[7:]
+    return Upstream(
+        account_id,
+        upstream_id,
+        label,
+        dialect,
+        json.loads(base_urls),
+        api_key_name,
+        KeyAlgorithm(algorithm),
+        SealedSecret(key_version, nonce, ciphertext),
+        created_at,
+        bool(removed),
+    )
+
+
+def event(row: Row) -> ChainedEvent:
+    account_id, seq, at, kind, body, event_hash = row
+    return ChainedEvent(account_id, seq, at, EventKind(kind), body, event_hash)
+
+
+def address(row: Row) -> Address:
+    account_id, address_id, channel, target = row
+    return Address(account_id, address_id, Channel(channel), target)
+
+
+def message(row: Row) -> Message:
+    account_id, message_id, channel, target, kind, body, created_at, expires_at, attempts = row
+    return Message(account_id, message_id, Channel(channel), target, kind, body, created_at, expires_at, attempts)

@@ -1,0 +1,165 @@
+"""The snapshot from which ordinary requests are decided: no database, never more than a second behind (B88).
+
+Entries are read when first needed and kept until something about their account changes. A small task reads the list of
+changes a few times a second; while it cannot, nothing that would need the database is decided from memory, except what
+the numbers of an outage name (B98): keys seen lately may cancel and read for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from leverlock.domain.account import AccountState
+from leverlock.domain.api_key import ApiKey, KeyState, Upstream
+from leverlock.domain.environment import Environment
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.limits import Limits
+from leverlock.domain.policy import Standing
+from leverlock.ports import Clock, Sealer, Store, Transaction
+
+ENTRIES: Final = 100_000
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """What ordinary decisions need of an account."""
+
+    account_id: str
+    active: bool
+    protected: frozenset[Environment]
+    usable: frozenset[Environment]
+
+    def standing(self, environment: Environment, *, legacy_key: bool = False) -> Standing:
+        return Standing(environment in self.protected, environment in self.usable, legacy_key)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key with its secret opened, its account and the upstream account it reaches."""
+
+    key: ApiKey
+    secret: bytes | None
+    account: AccountView
+    upstream: Upstream
+    upstream_secret: bytes
+    seen_at: int
+
+
+class Snapshot:
+    """Accounts and keys as of at most `limits.snapshot_age_ms` ago."""
+
+    def __init__(self, store: Store, sealer: Sealer, clock: Clock, limits: Limits) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._clock = clock
+        self._limits = limits
+        self._accounts: OrderedDict[str, AccountView] = OrderedDict()
+        self._keys: OrderedDict[str, KeyView] = OrderedDict()
+        self._last_change = -1
+        self._fresh_at = 0
+
+    async def follow(self) -> None:
+        """Keep up with changes until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._limits.snapshot_age_ms / 1000 / 3)
+
+    async def refresh(self) -> bool:
+        """Forget what changed since the last look; whether the database could be asked."""
+        began = self._clock.now_ms()
+        try:
+            if self._last_change < 0:
+                self._last_change = await self._store.read(lambda tx: tx.last_change())
+            self._last_change, changed = await self._store.read(lambda tx: tx.changes(after=self._last_change))
+        except Refused:
+            return False
+        for account_id in changed:
+            self._forget(account_id)
+        self._fresh_at = began
+        return True
+
+    @property
+    def fresh(self) -> bool:
+        """Whether every entry is known to be no older than allowed."""
+        return self._clock.now_ms() - self._fresh_at <= self._limits.snapshot_age_ms
+
+    async def account(self, account_id: str) -> AccountView:
+        """Raises Refused(UNKNOWN_ID) or STORE_UNAVAILABLE."""
+        await self._must_be_fresh()
+        view = self._accounts.get(account_id)
+        if view is None:
+            view = await self._store.read(lambda tx: _account_view(tx, account_id))
+            _keep(self._accounts, account_id, view)
+        return view
+
+    async def key(self, api_key: str) -> KeyView:
+        """The view of an active key. Raises Refused: NOT_AUTHENTICATED, KEY_FROZEN, STORE_UNAVAILABLE."""
+        view = self._keys.get(api_key)
+        if view is not None and self.fresh:
+            return view
+        await self._must_be_fresh()
+        view = self._keys.get(api_key)
+        if view is None:
+            view = await self._store.read(lambda tx: self._key_view(tx, api_key))
+            _keep(self._keys, api_key, view)
+        return view
+
+    def key_of_outage(self, api_key: str) -> KeyView | None:
+        """A key verified lately: it may cancel and read while the database is away (B98). None when it may not."""
+        view = self._keys.get(api_key)
+        now = self._clock.now_ms()
+        if view is None or now - self._fresh_at > self._limits.outage_reads_ms:
+            return None
+        return view if self._fresh_at - view.seen_at <= self._limits.outage_key_seen_ms else None
+
+    async def _must_be_fresh(self) -> None:
+        if not self.fresh and not await self.refresh():
+            raise Refused(Reason.STORE_UNAVAILABLE, "the database cannot be reached")
+
+    def _key_view(self, tx: Transaction, api_key: str) -> KeyView:
+        key = tx.key_by_name(api_key)
+        if key is None or key.state is KeyState.REVOKED:
+            raise Refused(Reason.NOT_AUTHENTICATED)
+        if key.state is KeyState.FROZEN:
+            raise Refused(Reason.KEY_FROZEN)
+        upstream = tx.upstream(key.account_id, key.upstream_id)
+        if upstream is None or upstream.removed:
+            raise Refused(Reason.NOT_AUTHENTICATED)
+        secret = None if key.secret is None else self._sealer.open(key.secret, context=key.seal_context)
+        upstream_secret = self._sealer.open(upstream.secret, context=upstream.seal_context)
+        account = _account_view(tx, key.account_id)
+        return KeyView(key, secret, account, upstream, upstream_secret, self._clock.now_ms())
+
+    def _forget(self, account_id: str) -> None:
+        self._accounts.pop(account_id, None)
+        for name in [name for name, view in self._keys.items() if view.key.account_id == account_id]:
+            del self._keys[name]
+
+
+def _account_view(tx: Transaction, account_id: str) -> AccountView:
+    account = tx.account(account_id)
+    if account is None:
+        raise Refused(Reason.UNKNOWN_ID, "no such account")
+    bound: Mapping[Environment, bool] = {
+        environment: found is not None and not found.budget.disabled
+        for environment in Environment
+        for found in [tx.bound_authenticator(account_id, environment)]
+    }
+    return AccountView(
+        account_id,
+        account.state is AccountState.ACTIVE,
+        frozenset(tx.protections(account_id)),
+        frozenset(environment for environment, usable in bound.items() if usable),
+    )
+
+
+def _keep(cache: OrderedDict[str, V], name: str, view: V) -> None:
+    cache[name] = view
+    if len(cache) > ENTRIES:
+        cache.popitem(last=False)

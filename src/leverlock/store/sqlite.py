@@ -1,0 +1,274 @@
+"""SQLite, the embedded default: one writer thread that commits many use cases together.
+
+The writer takes what has queued while the last commit was being synced, runs each use case under its own savepoint,
+and commits them in one transaction: a lone caller waits for one sync, a crowd shares it. Durability is WAL with
+`synchronous=FULL` (B94); every answer waits for the commit that carries it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.limits import Limits
+from leverlock.ports import Clock, UseCase
+from leverlock.store.acts_accounts import AccountActs
+from leverlock.store.acts_challenges import ChallengeActs
+from leverlock.store.acts_keys import KeyActs
+from leverlock.store.acts_upkeep import UpkeepActs
+from leverlock.store.migrate import migrate
+from leverlock.store.rows import Row
+from leverlock.store.statements import statements
+
+T = TypeVar("T")
+
+BATCH = 256  # use cases in one commit; more only makes the first of them wait
+BUSY_MS = 1_500  # how long another process may hold the file before a request is refused (B98: below 2 s)
+HIGH_WATER_EVERY_MS = 1_000
+READERS = 2
+
+# A statement that broke a constraint or was written wrongly concerns its own use case alone.
+_DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+
+
+class SqliteTransaction(AccountActs, ChallengeActs, KeyActs, UpkeepActs):
+    """`ports.Transaction` on an SQLite connection."""
+
+
+class _Connection:
+    """A connection that runs named statements."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.raw = sqlite3.connect(
+            f"file:{path}?mode={'ro' if read_only else 'rw'}",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_MS / 1000,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        self._sql = statements()
+        if not read_only:
+            self.raw.execute("PRAGMA journal_mode = WAL")
+            self.raw.execute("PRAGMA synchronous = FULL")
+        self.raw.execute("PRAGMA foreign_keys = ON")
+        self.raw.execute("PRAGMA trusted_schema = OFF")
+
+    def all(self, name: str, parameters: Mapping[str, Any]) -> list[Row]:
+        return self.raw.execute(self._sql[name], parameters).fetchall()
+
+    def one(self, name: str, parameters: Mapping[str, Any]) -> Row | None:
+        found: Row | None = self.raw.execute(self._sql[name], parameters).fetchone()
+        return found
+
+    def write(self, name: str, parameters: Mapping[str, Any]) -> int:
+        return self.raw.execute(self._sql[name], parameters).rowcount
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    use_case: UseCase[T]
+    future: Future[T]
+    result: Any = None
+    problem: BaseException | None = None
+
+
+class SqliteStore:
+    """`ports.Store` on one SQLite file. `start()` before use, `close()` after; safe from any thread."""
+
+    def __init__(self, path: Path, *, clock: Clock, limits: Limits | None = None) -> None:
+        self._path = path
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="leverlock-read")
+        self._local = threading.local()
+        self._connections: list[_Connection] = []
+        self._high_water = 0
+        self._closed = False
+        self.commits = 0
+        self.committed = 0
+
+    @classmethod
+    def create(cls, path: Path, *, clock: Clock) -> None:
+        """Create or migrate the database file, readable by its owner alone."""
+        path.touch(mode=0o600, exist_ok=True)
+        connection = _Connection(path, read_only=False)
+        try:
+            migrate(connection.raw, now_ms=clock.now_ms())
+        finally:
+            connection.close()
+
+    def start(self) -> None:
+        """Open the file and start the writer. Raises FileNotFoundError, or SchemaError for another schema."""
+        if not self._path.exists():
+            raise FileNotFoundError(f"no database at {self._path}; create one with `leverlock init`")
+        connection = _Connection(self._path, read_only=False)
+        migrate(connection.raw, now_ms=self._clock.now_ms())
+        row = connection.one("setting", {"name": "high_water_ms"})
+        self._high_water = int(row[0]) if row else 0
+        self._writer = threading.Thread(
+            target=self._write_forever, args=(connection,), name="leverlock-write", daemon=True
+        )
+        self._writer.start()
+
+    def close(self) -> None:
+        """Finish what was queued, then close every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        if self._writer is not None:
+            self._writer.join()
+        self._readers.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
+
+    # -- callers -----------------------------------------------------------------------------------------------------
+    def submit(self, use_case: UseCase[T]) -> Future[T]:
+        """Queue a use case from any thread; the future is done after the commit."""
+        future: Future[T] = Future()
+        if self._closed or self._writer is None:
+            future.set_exception(Refused(Reason.STORE_UNAVAILABLE, "the store is closed"))
+            return future
+        self._jobs.put(_Job(use_case, future))
+        return future
+
+    async def run(self, use_case: UseCase[T]) -> T:
+        """Queue a use case and await its commit."""
+        return await asyncio.wrap_future(self.submit(use_case))
+
+    async def read(self, use_case: UseCase[T]) -> T:
+        """Run a use case on a read-only connection, which sees the last commit."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, use_case)
+        except RuntimeError as problem:
+            if self._closed:
+                raise Refused(Reason.STORE_UNAVAILABLE, "the store is closed") from problem
+            raise
+
+    def read_now(self, use_case: UseCase[T]) -> T:
+        """The same, from a plain thread."""
+        try:
+            connection = self._reader()
+            connection.raw.execute("BEGIN")
+            try:
+                return use_case(SqliteTransaction(connection, now=self._time(), limits=self._limits))
+            finally:
+                connection.raw.execute("ROLLBACK")
+        except sqlite3.Error as problem:
+            raise _unavailable(problem) from problem
+
+    def _reader(self) -> _Connection:
+        found: _Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = _Connection(self._path, read_only=True)
+            self._local.connection = found
+            self._connections.append(found)
+        return found
+
+    def _time(self) -> int | None:
+        """Server time, never below what the database has seen; None when it runs behind by more than a step (B11)."""
+        now = self._clock.now_ms()
+        if now < self._high_water - self._limits.clock_back_ms:
+            return None
+        return max(now, self._high_water)
+
+    # -- the writer --------------------------------------------------------------------------------------------------
+    def _write_forever(self, connection: _Connection) -> None:
+        stopping = False
+        while not stopping:
+            batch: list[_Job[Any]] = []
+            job = self._jobs.get()
+            while True:
+                if job is None:
+                    stopping = True
+                else:
+                    batch.append(job)
+                if stopping or len(batch) >= BATCH:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                self._commit(connection, batch)
+        connection.close()
+
+    def _commit(self, connection: _Connection, batch: list[_Job[Any]]) -> None:
+        try:
+            connection.raw.execute("BEGIN IMMEDIATE")
+            self._read_high_water(connection)
+            now = self._time()
+            for job in batch:
+                self._run_one(connection, job, now)
+            if now is not None and now >= self._high_water + HIGH_WATER_EVERY_MS:
+                connection.write("raise_high_water", {"now": str(now)})
+            connection.raw.execute("COMMIT")
+        except Exception as problem:
+            # Whatever it was, nothing of this batch became durable, so nothing of it is answered but a refusal.
+            _abandon(connection)
+            for job in batch:
+                job.problem = _unavailable(problem)
+        else:
+            self.commits += 1
+            self.committed += len(batch)
+            if now is not None and now >= self._high_water + HIGH_WATER_EVERY_MS:
+                self._high_water = now
+        for job in batch:
+            _answer(job)
+
+    def _read_high_water(self, connection: _Connection) -> None:
+        row = connection.one("setting", {"name": "high_water_ms"})
+        self._high_water = max(self._high_water, int(row[0])) if row else self._high_water
+
+    def _run_one(self, connection: _Connection, job: _Job[Any], now: int | None) -> None:
+        """One use case under its savepoint. What it raises takes back its effect, never its charge (B74)."""
+        connection.raw.execute("SAVEPOINT use_case")
+        transaction = SqliteTransaction(connection, now=now, limits=self._limits)
+        try:
+            job.result = job.use_case(transaction)
+            transaction.finish()
+        except Exception as problem:
+            if isinstance(problem, sqlite3.Error) and not isinstance(problem, _DEFECTS):
+                raise  # the disk, the lock or the file: nothing of this batch can be trusted to be durable
+            job.problem = problem
+            connection.raw.execute("ROLLBACK TO use_case")
+            transaction.settle(problem)
+        connection.raw.execute("RELEASE use_case")
+
+
+def _answer(job: _Job[Any]) -> None:
+    if job.future.cancelled():
+        return
+    if job.problem is not None:
+        job.future.set_exception(job.problem)
+    else:
+        job.future.set_result(job.result)
+
+
+def _abandon(connection: _Connection) -> None:
+    """Roll back whatever is left; SQLite may have done so itself when the disk was full."""
+    try:
+        if connection.raw.in_transaction:
+            connection.raw.execute("ROLLBACK")
+    except sqlite3.Error:
+        pass
+
+
+def _unavailable(problem: Exception) -> Refused:
+    refused = Refused(Reason.STORE_UNAVAILABLE, "nothing could be made durable; nothing was approved")
+    refused.__cause__ = problem
+    return refused

@@ -1,0 +1,196 @@
+"""One use case's unit of work: the lock, the audit chain, the charge, and what remains when the use case raises.
+
+The engine calls `finish()` after a use case returned, or `settle(exception)` after it rolled the use case back (B74).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from leverlock.domain.account import Account
+from leverlock.domain.attempts import AccountBudget
+from leverlock.domain.audit import AuditEvent, EventKind, chain
+from leverlock.domain.authenticator import AuthenticatorState
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.limits import Limits
+from leverlock.ports import Charge
+from leverlock.store import rows
+
+
+class Cursor(Protocol):
+    """What the acts need of an engine."""
+
+    def all(self, name: str, parameters: Mapping[str, Any]) -> list[rows.Row]: ...
+    def one(self, name: str, parameters: Mapping[str, Any]) -> rows.Row | None: ...
+    def write(self, name: str, parameters: Mapping[str, Any]) -> int:
+        """Run a writing statement; how many rows it changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _SignInTry:
+    subject: bytes
+    limits: Limits
+
+
+class UnitOfWork:
+    """The part of `ports.Transaction` that the acts build on."""
+
+    def __init__(self, cursor: Cursor, *, now: int | None, limits: Limits) -> None:
+        self._cursor = cursor
+        self._now = now
+        self._limits = limits
+        self._account: Account | None = None
+        self._budget: AccountBudget | None = None
+        self._events: list[AuditEvent] = []
+        self._kept: list[Charge | _SignInTry] = []
+        self._refusal: AuditEvent | None = None
+        self._locked_id: str | None = None
+
+    @property
+    def now(self) -> int:
+        if self._now is None:
+            raise Refused(Reason.CLOCK_BEHIND, "the server's clock runs behind what it has already seen")
+        return self._now
+
+    # -- the account's lock and its chain ----------------------------------------------------------------------------
+    def lock_account(self, account_id: str) -> Account:
+        if self._account is not None:
+            if self._account.account_id != account_id:
+                raise RuntimeError("one transaction touches one account")
+            return self._account
+        row = self._cursor.one("lock_account", {"account_id": account_id, "now": self.now})
+        if row is None:
+            raise Refused(Reason.UNKNOWN_ID, "no such account")
+        self._account = rows.account(row)
+        self._locked_id = account_id
+        return self._account
+
+    def record(self, event: AuditEvent) -> None:
+        if self._account is None:
+            raise RuntimeError("a record needs the account's lock")
+        self._events.append(event)
+
+    def if_refused(self, kind: EventKind, principal: str, **details: Any) -> None:
+        self._refusal = AuditEvent(kind, principal, details)
+
+    # -- charges -----------------------------------------------------------------------------------------------------
+    def charge(self, charge: Charge) -> None:
+        self._kept.append(charge)
+        self._apply(charge)
+
+    def take_back(self, charge: Charge, *, account: AccountBudget) -> None:
+        self._kept.remove(charge)
+        self._budget = account
+
+    def charge_sign_in(self, subject: bytes, *, limits: Limits) -> None:
+        attempt = _SignInTry(subject, limits)
+        tries, since = self._count_sign_in(attempt)
+        if tries > limits.sign_in_tries:
+            wait = since + limits.sign_in_window_ms - self.now
+            raise Refused(Reason.SIGN_IN_THROTTLED, retry_after_ms=max(wait, 1000))
+        self._kept.append(attempt)
+
+    def clear_sign_in(self, subject: bytes) -> None:
+        self._kept = [kept for kept in self._kept if not (isinstance(kept, _SignInTry) and kept.subject == subject)]
+        self._cursor.write("clear_sign_in", {"subject": subject})
+
+    def _count_sign_in(self, attempt: _SignInTry) -> tuple[int, int]:
+        window_start = self.now - attempt.limits.sign_in_window_ms
+        row = self._cursor.one(
+            "charge_sign_in", {"subject": attempt.subject, "now": self.now, "window_start": window_start}
+        )
+        assert row is not None
+        return row[0], row[1]
+
+    def _apply(self, charge: Charge) -> None:
+        assert self._account is not None
+        account_id = self._account.account_id
+        self._budget = charge.account
+        if charge.authenticator_id is not None:
+            before, after = charge.factor_before, charge.factor_after
+            assert before is not None
+            assert after is not None
+            parameters = {
+                "account_id": account_id,
+                "authenticator_id": charge.authenticator_id,
+                "streak": after.streak,
+                "blocked_until": after.blocked_until_ms,
+                "streak_before": before.streak,
+            }
+            statement = "disable_authenticator" if after.disabled else "charge_authenticator"
+            if self._cursor.write(statement, parameters) != 1:
+                raise Refused(Reason.CONFLICT)
+        for challenge_id in charge.challenge_ids:
+            self._cursor.write("charge_challenge", {"account_id": account_id, "challenge_id": challenge_id})
+
+    # -- the end of it -----------------------------------------------------------------------------------------------
+    def finish(self) -> None:
+        """Write the events and the account's new chain head, in the transaction of everything else."""
+        if self._account is None or not (self._events or self._budget is not None):
+            return
+        account = self._account
+        seq, head = account.chain_seq, account.chain_head
+        for event in self._events:
+            seq += 1
+            record = chain(event, account_id=account.account_id, seq=seq, at_ms=self.now, previous=head)
+            head = record.hash
+            parameters = {
+                "account_id": record.account_id,
+                "seq": record.seq,
+                "at": record.at_ms,
+                "kind": record.kind.value,
+                "body": record.body,
+                "hash": record.hash,
+            }
+            self._cursor.write("insert_event", parameters)
+        settled = self._cursor.write(
+            "settle_account",
+            {
+                "account_id": account.account_id,
+                "wrong_at": (self._budget or account.budget).to_bytes(),
+                "chain_seq": seq,
+                "chain_head": head,
+                "chain_seq_before": account.chain_seq,
+            },
+        )
+        if settled != 1:
+            raise Refused(Reason.CONFLICT)
+
+    def settle(self, problem: BaseException) -> None:
+        """After the use case was rolled back: its charges stay, their consequences, and the record of the refusal."""
+        kept, refusal, locked_id = self._kept, self._refusal, self._locked_id
+        self._account, self._budget, self._events, self._kept = None, None, [], []
+        if locked_id is None or not (kept or refusal):
+            return
+        self.lock_account(locked_id)
+        for attempt in kept:
+            if isinstance(attempt, _SignInTry):
+                self._count_sign_in(attempt)
+            else:
+                self._apply(attempt)
+        if refusal is not None:
+            reason = problem.reason.value if isinstance(problem, Refused) else "error"
+            self.record(replace(refusal, details={**refusal.details, "reason": reason}))
+        for attempt in kept:
+            if isinstance(attempt, Charge):
+                self._consequences(attempt)
+        self.finish()
+
+    def _consequences(self, charge: Charge) -> None:
+        """The wrong answer that was one too many: the challenge has failed, the authenticator is disabled."""
+        assert self._account is not None
+        principal = self._refusal.principal if self._refusal is not None else ""
+        for challenge_id in charge.challenge_ids:
+            parameters = {
+                "account_id": self._account.account_id,
+                "challenge_id": challenge_id,
+                "limit": self._limits.challenge_wrong_answers,
+            }
+            if self._cursor.write("fail_challenge", parameters) == 1:
+                self.record(AuditEvent(EventKind.CHALLENGE_FAILED, principal, {"challenge": challenge_id}))
+        if charge.factor_after is not None and charge.factor_after.disabled:
+            details = {"authenticator": charge.authenticator_id, "state": AuthenticatorState.DISABLED.value}
+            self.record(AuditEvent(EventKind.AUTHENTICATOR_DISABLED, principal, details))
