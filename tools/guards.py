@@ -60,9 +60,7 @@ class Guard:
         if not path.is_file():
             return f"{self.file} does not exist"
         found = path.read_text(encoding="utf-8").count(self.old)
-        return (
-            "" if found == self.count else f"its text stands {found} times in {self.file}, not {self.count}"
-        )
+        return "" if found == self.count else f"its text stands {found} times in {self.file}, not {self.count}"
 
     def remove(self, root: Path) -> None:
         """Take the guard out of the copy of the project at `root`; SyntaxError if that breaks the module."""

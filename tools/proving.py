@@ -51,9 +51,7 @@ def collect(root: Path, python: str = sys.executable) -> list[dict[str, Any]]:
             check=False,
         )
         if done.returncode not in (0, 5) or (done.returncode == 0 and not target.exists()):
-            raise RuntimeError(
-                f"the tests could not be collected:\n{done.stdout[-4000:]}{done.stderr[-2000:]}"
-            )
+            raise RuntimeError(f"the tests could not be collected:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
         found: list[dict[str, Any]] = json.loads(target.read_text()) if target.exists() else []
         return found
 
@@ -108,16 +106,12 @@ def _baseline(root: Path, functions: list[str], python: str) -> set[str]:
         _imports_come_from(copy, python)
         code, outcomes, output = _run(copy, functions, python, BASELINE_SECONDS, stop=False)
         if code not in (0, TESTS_FAILED):
-            raise RuntimeError(
-                f"the tests could not run on an unchanged copy (exit {code}):\n{output[-4000:]}"
-            )
+            raise RuntimeError(f"the tests could not run on an unchanged copy (exit {code}):\n{output[-4000:]}")
     failed = {o["id"] for o in outcomes if o["outcome"] == "failed"}
     return {o["id"] for o in outcomes if o["when"] == "call" and o["outcome"] == "passed"} - failed
 
 
-def _prove_one(
-    root: Path, guard: Guard, tests: list[dict[str, Any]], passing: set[str], python: str
-) -> Outcome:
+def _prove_one(root: Path, guard: Guard, tests: list[dict[str, Any]], passing: set[str], python: str) -> Outcome:
     able = [test for test in tests if test["id"] in passing]
     if not able:
         return Outcome("failing before", "its tests fail or are skipped with the guard in place")
@@ -142,9 +136,7 @@ def _prove_one(
     if by_body:
         return Outcome("noticed", noticed_by=by_body)
     if fell:
-        return Outcome(
-            "broken", f"only the set-up of {fell[0]['id']} fails: the removal breaks more than the rule"
-        )
+        return Outcome("broken", f"only the set-up of {fell[0]['id']} fails: the removal breaks more than the rule")
     return Outcome("not noticed", f"{len(able)} tests pass without it")
 
 

@@ -15,9 +15,7 @@ import pytest
 from .syntax import PRODUCT, ROOT, attribute_path, modules
 
 # A name that holds one of these words holds a secret or something made from one.
-SECRET_WORDS = frozenset(
-    {"secret", "password", "otp", "seed", "signature", "hmac", "mac", "token", "passcode"}
-)
+SECRET_WORDS = frozenset({"secret", "password", "otp", "seed", "signature", "hmac", "mac", "token", "passcode"})
 # In a module that verifies (it calls compare_digest or makes an HMAC) these do too.
 VERIFIER_WORDS = frozenset({"code", "answer", "digits", "candidate", "expected"})
 # A name that ends so tells about a secret without being one.
@@ -97,9 +95,7 @@ def early_exits(tree: ast.Module) -> list[int]:
                 leaves = any(isinstance(inner, ast.Break | ast.Return) for inner in ast.walk(node))
                 if leaves and calls_compare(node):
                     lines.append(node.lineno)
-            case ast.Call(
-                func=ast.Name(id="any" | "all" | "next"), args=[ast.GeneratorExp() as generator, *_]
-            ):
+            case ast.Call(func=ast.Name(id="any" | "all" | "next"), args=[ast.GeneratorExp() as generator, *_]):
                 if calls_compare(generator):
                     lines.append(node.lineno)
             case _:

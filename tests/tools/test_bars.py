@@ -167,9 +167,7 @@ def table(root: Path) -> dict[str, dict]:
 
 def git(root: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=n", "-c", "user.email=n@example.org"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=root, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(["git", *identity, *arguments], cwd=root, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
