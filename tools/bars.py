@@ -151,10 +151,12 @@ def table(found: list[Line]) -> str:
         text += [f"{'':15}! {why}" for why in line.why]
         text += [f"{'':15}missing: {line.missing}"] if line.missing else []
     for kind, name in (("B", "bars"), ("M", "rows")):
-        states = [line.state for line in found if line.id.startswith(kind)]
-        if states:
-            counts = ", ".join(f"{states.count(s)} {s}" for s in mark)
-            text.append(f"{len(states)} {name}: {counts}")
+        mine = [line for line in found if line.id.startswith(kind)]
+        if mine:
+            counts = {state: sum(line.state == state for line in mine) for state in mark}
+            half = sum(line.state == "proved" and line.missing != "" for line in mine)
+            told = f"{counts['proved']} proved" + (f" ({half} with a half still missing)" if half else "")
+            text.append(f"{len(mine)} {name}: {told}, {counts['labelled']} labelled, {counts['none']} none")
     return "\n".join(text)
 
 
