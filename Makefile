@@ -64,7 +64,7 @@ $(LOCK_STAMP): requirements.lock
 		|| { echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing $$(grep -c '^[a-z0-9].*==' requirements.lock) locked packages into .venv, each checked against its hash"
 	@$(BIN)/python -m pip install --require-hashes --no-deps -r requirements.lock \
-		| sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's|^Processing .*/|  |p'
+		| sed -unE 's#^(Collecting|Processing) (.*/)?([^ ]+).*#  \3#p'
 	@touch $@
 
 .venv/.ready: $(LOCK_STAMP) pyproject.toml
