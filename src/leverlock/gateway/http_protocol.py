@@ -137,7 +137,10 @@ class StrictHttpProtocol(HttpToolsProtocol):
                 return
             if not self._head:
                 self._head += data
-            if self._deadline is None:
+            # What can no longer become a head is refused now, not when its time is over.
+            if not self._head[:1].isupper() or self._head.count(b"\n") != self._head.count(b"\r\n"):
+                self._refuse("Malformed request head.")
+            elif self._deadline is None:
                 self._set_deadline(self.head_seconds)
             return
         self._head.clear()

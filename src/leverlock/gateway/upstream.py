@@ -209,8 +209,8 @@ class Upstream:
 class _CleanConnector(TCPConnector):
     """A pool that gives out no connection on which the other side has spoken unasked.
 
-    aiohttp looks only at whether an idle connection is still open. Bytes that came after an answer, or before
-    any question, would be read as the answer to the next request: another account's order, in the worst case.
+    aiohttp looks only at whether an idle connection is still open. Bytes that came after an answer would be
+    read as the answer to the next request: another account's order, in the worst case.
     """
 
     async def connect(
