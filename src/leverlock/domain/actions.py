@@ -62,10 +62,6 @@ _AMEND: Final[dict[str, Field]] = {
     "price_match": _ORDER["price_match"],
     # Validation only at the venue: it does not make the amended order reduce-only, so no rule may read it.
     "reduce_only": boolean(),
-    # python-binance and ccxt repeat these of the original order; the venue does not change them by an amendment.
-    "type": choice("LIMIT"),
-    "position_side": choice("BOTH", "LONG", "SHORT"),
-    "response_type": choice("ACK", "RESULT", bound=False),
 }
 
 _VENUE_FACTS: Final[dict[str, Field]] = {

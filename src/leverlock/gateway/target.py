@@ -13,7 +13,7 @@ PATH_LIMIT: Final = 256  # bytes; the longest path of the venue's documented end
 # A segment starts with a lower-case letter or a digit ("fapi", "v1", "positionRisk", "sub-account"). That
 # refuses `/FAPI`, `/V1` and `/Leverage` here, and leaves `/leveragE` to the table of exact paths. The
 # quantifiers are possessive: no input makes the match go back.
-_CANONICAL: Final = re.compile(rb"(?:/[a-z0-9][A-Za-z0-9-]*+)++")
+_CANONICAL: Final = re.compile(rb"(?:/[a-z0-9][A-Za-z0-9_-]*+)++")
 
 
 class NonCanonicalTarget(ValueError):
@@ -25,7 +25,7 @@ def canonical_path(raw_path: bytes) -> str:
 
     Raises NonCanonicalTarget for an empty or over-long path, an empty segment (`//`, a trailing `/`, `/`
     alone), `.` and `..`, any escape (`%2e`, `%2f`), `;`, an upper-case start of a segment, and every byte
-    outside `A-Za-z0-9-/` (B65).
+    outside `A-Za-z0-9_-/` (B65).
     """
     if len(raw_path) > PATH_LIMIT or _CANONICAL.fullmatch(raw_path) is None:
         raise NonCanonicalTarget("The path is not in canonical form.")

@@ -48,7 +48,9 @@ class KeyView:
     account: AccountView
     upstream: Upstream
     upstream_secret: bytes
-    seen_at: int
+
+    def __repr__(self) -> str:
+        return f"KeyView({self.key.key_id})"
 
 
 class Snapshot:
@@ -61,6 +63,7 @@ class Snapshot:
         self._limits = limits
         self._accounts: OrderedDict[str, AccountView] = OrderedDict()
         self._keys: OrderedDict[str, KeyView] = OrderedDict()
+        self._seen_at: dict[str, int] = {}
         self._last_change = -1
         self._fresh_at = 0
 
@@ -113,10 +116,16 @@ class Snapshot:
     def key_of_outage(self, api_key: str) -> KeyView | None:
         """A key verified lately: it may cancel and read while the database is away (B98). None when it may not."""
         view = self._keys.get(api_key)
-        now = self._clock.now_ms()
-        if view is None or now - self._fresh_at > self._limits.outage_reads_ms:
+        if view is None or self._clock.now_ms() - self._fresh_at > self._limits.outage_reads_ms:
             return None
-        return view if self._fresh_at - view.seen_at <= self._limits.outage_key_seen_ms else None
+        # "Lately" is counted from when the database was last there: what is seen only since then proves nothing.
+        lately = self._fresh_at - self._seen_at.get(api_key, 0) <= self._limits.outage_key_seen_ms
+        return view if lately else None
+
+    def mark_seen(self, api_key: str) -> None:
+        """A call of this key was verified while the snapshot was fresh."""
+        if self.fresh:
+            self._seen_at[api_key] = self._fresh_at
 
     async def _must_be_fresh(self) -> None:
         if not self.fresh and not await self.refresh():
@@ -134,12 +143,13 @@ class Snapshot:
         secret = None if key.secret is None else self._sealer.open(key.secret, context=key.seal_context)
         upstream_secret = self._sealer.open(upstream.secret, context=upstream.seal_context)
         account = _account_view(tx, key.account_id)
-        return KeyView(key, secret, account, upstream, upstream_secret, self._clock.now_ms())
+        return KeyView(key, secret, account, upstream, upstream_secret)
 
     def _forget(self, account_id: str) -> None:
         self._accounts.pop(account_id, None)
         for name in [name for name, view in self._keys.items() if view.key.account_id == account_id]:
             del self._keys[name]
+            self._seen_at.pop(name, None)
 
 
 def _account_view(tx: Transaction, account_id: str) -> AccountView:

@@ -1,0 +1,1 @@
+"""The dialect of Binance USD-M futures."""

@@ -1,0 +1,172 @@
+"""Every call that passes: method, path, who may make it, with which parameters, and what it means.
+
+Default deny: a pair of method and path that is not here is refused and nothing is forwarded (B64). Of what the venue
+has and this table has not, `docs/security/threats.md` says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from leverlock.domain.action import ActionType
+from leverlock.domain.actions import (
+    AMEND_BATCH,
+    CONDITIONAL_PLACE,
+    LEVERAGE_SET,
+    MARGIN_MODE_SET,
+    ORDER_AMEND,
+    ORDER_BATCH,
+    ORDER_CANCEL,
+    ORDER_PLACE,
+    POSITION_MODE_SET,
+)
+from leverlock.gateway.binance.codec import known_names
+
+
+class Access(Enum):
+    """Who may call."""
+
+    PUBLIC = "anyone: market data"
+    KEY = "a key, unsigned, as the venue has it"
+    SIGNED = "a key's signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row. `action` is what it does; None for a read. `base` names which of the venue's hosts serves it."""
+
+    method: str
+    path: str
+    access: Access
+    names: frozenset[str]
+    action: ActionType | None = None
+
+    @property
+    def base(self) -> str:
+        """`fapi`, `sapi`, `api` or `futures`: the first segment of the path."""
+        return self.path.split("/", 2)[1]
+
+    @property
+    def survives_outage(self) -> bool:
+        """Reads and cancels go on for a while without a database (B98)."""
+        return self.action is None or self.action is ORDER_CANCEL
+
+
+def _public(path: str, names: str = "") -> Endpoint:
+    return Endpoint("GET", path, Access.PUBLIC, frozenset(names.split()))
+
+
+def _read(path: str, names: str = "") -> Endpoint:
+    return Endpoint("GET", path, Access.SIGNED, frozenset(names.split()))
+
+
+def _cancel(method: str, path: str, names: str) -> Endpoint:
+    return Endpoint(method, path, Access.SIGNED, frozenset(names.split()), ORDER_CANCEL)
+
+
+def _act(method: str, path: str, action: ActionType) -> Endpoint:
+    return Endpoint(method, path, Access.SIGNED, known_names(action), action)
+
+
+_RANGE: Final = "startTime endTime limit"
+_PAGE: Final = "startTime endTime current size"
+_NAMED: Final = "symbol orderId origClientOrderId"
+_NAMED_ALGO: Final = "symbol algoId clientAlgoId"
+
+_TRADING: Final = (
+    _act("POST", "/fapi/v1/order", ORDER_PLACE),
+    _act("PUT", "/fapi/v1/order", ORDER_AMEND),
+    _act("POST", "/fapi/v1/batchOrders", ORDER_BATCH),
+    _act("PUT", "/fapi/v1/batchOrders", AMEND_BATCH),
+    _act("POST", "/fapi/v1/algoOrder", CONDITIONAL_PLACE),
+    _act("POST", "/fapi/v1/leverage", LEVERAGE_SET),
+    _act("POST", "/fapi/v1/marginType", MARGIN_MODE_SET),
+    Endpoint("POST", "/fapi/v1/positionSide/dual", Access.SIGNED, frozenset({"dualSidePosition"}), POSITION_MODE_SET),
+)
+
+_CANCELS: Final = (
+    _cancel("DELETE", "/fapi/v1/order", _NAMED),
+    _cancel(
+        "DELETE",
+        "/fapi/v1/batchOrders",
+        "symbol orderIdList orderidlist origClientOrderIdList origclientorderidlist",
+    ),
+    _cancel("DELETE", "/fapi/v1/allOpenOrders", "symbol"),
+    _cancel("DELETE", "/fapi/v1/algoOrder", _NAMED_ALGO),
+    _cancel("DELETE", "/fapi/v1/algoOpenOrders", "symbol"),
+    _cancel("POST", "/fapi/v1/countdownCancelAll", "symbol countdownTime"),
+)
+
+_ACCOUNT: Final = (
+    _read("/fapi/v2/account"),
+    _read("/fapi/v3/account"),
+    _read("/fapi/v2/balance"),
+    _read("/fapi/v3/balance"),
+    _read("/fapi/v2/positionRisk", "symbol"),
+    _read("/fapi/v3/positionRisk", "symbol"),
+    _read("/fapi/v1/symbolConfig", "symbol"),
+    _read("/fapi/v1/accountConfig"),
+    _read("/fapi/v1/multiAssetsMargin"),
+    _read("/fapi/v1/positionSide/dual"),
+    _read("/fapi/v1/leverageBracket", "symbol"),
+    _read("/fapi/v1/commissionRate", "symbol"),
+    _read("/fapi/v1/adlQuantile", "symbol"),
+    _read("/fapi/v1/order", _NAMED),
+    _read("/fapi/v1/openOrder", _NAMED),
+    _read("/fapi/v1/openOrders", "symbol"),
+    _read("/fapi/v1/allOrders", f"symbol orderId {_RANGE}"),
+    _read("/fapi/v1/algoOrder", _NAMED_ALGO),
+    _read("/fapi/v1/openAlgoOrders", "algoType symbol algoId"),
+    _read("/fapi/v1/allAlgoOrders", f"symbol algoId page {_RANGE}"),
+    _read("/fapi/v1/userTrades", f"symbol orderId fromId {_RANGE}"),
+    _read("/fapi/v1/income", f"symbol incomeType page {_RANGE}"),
+    _read("/fapi/v1/forceOrders", f"symbol autoCloseType {_RANGE}"),
+    _read("/fapi/v1/positionMargin/history", f"symbol type {_RANGE}"),
+)
+
+_WALLET: Final = (
+    _read("/sapi/v1/capital/config/getall"),
+    _read("/sapi/v1/capital/withdraw/history", f"coin withdrawOrderId status offset {_RANGE}"),
+    _read("/sapi/v1/capital/deposit/hisrec", f"coin status offset txId includeSource {_RANGE}"),
+    _read("/sapi/v1/asset/transfer", f"type fromSymbol toSymbol {_PAGE}"),
+    _read("/sapi/v1/futures/transfer", f"asset {_PAGE}"),
+    _read("/sapi/v1/account/apiRestrictions"),
+    Endpoint("GET", "/sapi/v1/margin/allPairs", Access.KEY, frozenset({"symbol"})),
+)
+
+_STREAM: Final = tuple(
+    Endpoint(method, "/fapi/v1/listenKey", Access.KEY, frozenset({"listenKey"})) for method in ("POST", "PUT", "DELETE")
+)
+
+_MARKET: Final = (
+    _public("/fapi/v1/ping"),
+    _public("/fapi/v1/time"),
+    _public("/api/v3/ping"),
+    _public("/api/v3/time"),
+    _public("/sapi/v1/system/status"),
+    _public("/fapi/v1/exchangeInfo"),
+    _public("/fapi/v1/depth", "symbol limit"),
+    _public("/fapi/v1/trades", "symbol limit"),
+    Endpoint("GET", "/fapi/v1/historicalTrades", Access.KEY, frozenset({"symbol", "limit", "fromId"})),
+    _public("/fapi/v1/aggTrades", f"symbol fromId {_RANGE}"),
+    _public("/fapi/v1/klines", f"symbol interval {_RANGE}"),
+    _public("/fapi/v1/continuousKlines", f"pair contractType interval {_RANGE}"),
+    _public("/fapi/v1/indexPriceKlines", f"pair interval {_RANGE}"),
+    _public("/fapi/v1/markPriceKlines", f"symbol interval {_RANGE}"),
+    _public("/fapi/v1/premiumIndex", "symbol"),
+    _public("/fapi/v1/fundingRate", f"symbol {_RANGE}"),
+    _public("/fapi/v1/fundingInfo"),
+    _public("/fapi/v1/ticker/24hr", "symbol"),
+    _public("/fapi/v1/ticker/price", "symbol"),
+    _public("/fapi/v2/ticker/price", "symbol"),
+    _public("/fapi/v1/ticker/bookTicker", "symbol"),
+    _public("/fapi/v1/openInterest", "symbol"),
+    _public("/futures/data/openInterestHist", f"symbol period {_RANGE}"),
+    _public("/futures/data/globalLongShortAccountRatio", f"symbol period {_RANGE}"),
+)
+
+ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
+    (row.method, row.path): row for group in (_TRADING, _CANCELS, _ACCOUNT, _WALLET, _STREAM, _MARKET) for row in group
+}
