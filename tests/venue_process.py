@@ -104,7 +104,15 @@ class PaperVenue:
         environment["PYTHONPATH"] = str(SOURCE)
         environment["LEVERLOCK_PAPER_ADMIN_TOKEN"] = self.admin_token
         command = [sys.executable, "-m", "leverlock_paper", "--port", "0", "--database", self.database]
-        command += ["--seed", str(self.seed), "--market", self.market, "--ready-file", str(ready), *self.arguments]
+        command += [
+            "--seed",
+            str(self.seed),
+            "--market",
+            self.market,
+            "--ready-file",
+            str(ready),
+            *self.arguments,
+        ]
         with (self.directory / "paper.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 20
@@ -138,7 +146,9 @@ class PaperVenue:
     def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One admin call; raises AssertionError with the venue's text when it is refused."""
         headers = {"Authorization": f"Bearer {self.admin_token}", "Content-Type": "application/json"}
-        answer = self.send(method, "/paper/v1/" + path, b"" if body is None else json.dumps(body).encode(), headers)
+        answer = self.send(
+            method, "/paper/v1/" + path, b"" if body is None else json.dumps(body).encode(), headers
+        )
         assert answer.status == 200, f"{method} {path}: {answer}"
         return answer.json
 
@@ -189,7 +199,9 @@ class PaperVenue:
 
     # A small client of the venue's own dialect.
 
-    def send(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> VenueAnswer:
+    def send(
+        self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> VenueAnswer:
         """One raw HTTP exchange on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
@@ -204,7 +216,13 @@ class PaperVenue:
         return self.send("GET", path + ("?" + urlencode(params) if params else ""))
 
     def signed(
-        self, key: VenueKey, method: str, path: str, params: dict[str, Any] | None = None, *, where: str = "query"
+        self,
+        key: VenueKey,
+        method: str,
+        path: str,
+        params: dict[str, Any] | None = None,
+        *,
+        where: str = "query",
     ) -> VenueAnswer:
         """A signed call; `where` puts the parameters into the query or the body."""
         text = signed_text(key, params or {})

@@ -1,7 +1,7 @@
-"""The admin surface `/paper/v1/...`: accounts, keys, prices, faults, the log of calls. Not part of any real venue.
+"""The admin surface `/paper/v1/...`: accounts, keys, prices, faults, the log of calls. No real venue has it.
 
-It exists only when an admin token is configured; every call carries it as `Authorization: Bearer <token>`. Bodies
-and answers are JSON; amounts and prices are strings.
+It exists only when an admin token is configured; every call carries it as `Authorization: Bearer <token>`.
+Bodies and answers are JSON; amounts and prices are strings.
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ class AdminCall:
 
 
 def answer_admin(
-    venue: Venue, traffic: Traffic, method: str, path: str, query: bytes, body: bytes, authorization: str
+    venue: Venue,
+    traffic: Traffic,
+    *,
+    method: str,
+    path: str,
+    query: bytes,
+    body: bytes,
+    authorization: str,
 ) -> tuple[object, int]:
     """The JSON document and the status of one admin call."""
     given = authorization.removeprefix("Bearer ")
@@ -160,7 +167,15 @@ def _create_key(call: AdminCall) -> object:
         public_key_of(secret)
     else:
         raise AdminError(400, "kind: HMAC or ED25519")
-    key = create_key(call.venue.db, account, kind, secret, flags, [str(ip) for ip in ips], call.venue.now())
+    key = create_key(
+        call.venue.db,
+        account,
+        kind=kind,
+        secret=secret,
+        flags=flags,
+        ips=[str(ip) for ip in ips],
+        now=call.venue.now(),
+    )
     return {"apiKey": key, "kind": kind} | ({"secretKey": secret} if kind == "HMAC" else {})
 
 

@@ -1,4 +1,4 @@
-"""The ASGI application: one call from the raw bytes through key, signature, limits and handler to the answer."""
+"""The ASGI application: one call, from the raw bytes through key, signature and handler to the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from leverlock_paper.keys import find_key
 from leverlock_paper.matching import advance, is_due
 from leverlock_paper.numbers import plain
 from leverlock_paper.parameters import SIGNING_FIELDS, Params, parse
-from leverlock_paper.routes import ROUTES, Access, Route
+from leverlock_paper.route import Access, Route
+from leverlock_paper.routes import ROUTES
 from leverlock_paper.signature import DEFAULT_RECEIVE_WINDOW_MS, ApiKey, check_freshness, check_signature
 from leverlock_paper.traffic import Counter, Fault, ReceivedCall, Traffic
 from leverlock_paper.venue import Call, Venue
@@ -66,7 +67,7 @@ def _written(value: object) -> str:
 
 
 class PaperApp:
-    """The venue behind HTTP. All state changes happen on the event loop's thread, one call after the other."""
+    """The venue behind HTTP. Calls are handled one after the other on the event loop."""
 
     def __init__(self, venue: Venue, cut: Cut) -> None:
         self.venue = venue
@@ -110,11 +111,11 @@ class PaperApp:
             document, status = answer_admin(
                 self.venue,
                 self.traffic,
-                incoming.method,
-                incoming.path,
-                incoming.query,
-                incoming.body,
-                incoming.headers.get("authorization", ""),
+                method=incoming.method,
+                path=incoming.path,
+                query=incoming.query,
+                body=incoming.body,
+                authorization=incoming.headers.get("authorization", ""),
             )
             self._advance()
             await _send(send, Outgoing(status, document))

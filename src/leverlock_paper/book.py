@@ -1,16 +1,17 @@
 """The synthetic market around the price: book, public trades, candles, funding.
 
-Everything here is derived from `Prices`, nothing is stored. The venue's own orders do not appear in it: a paper
-order is filled against this book and never against another paper order.
+Everything here is derived from `Prices`, nothing is stored. Orders of accounts do not appear in it: a paper
+order is filled against this book, at its best price and whole, and never against another paper order.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from math import floor
 
 from leverlock_paper.numbers import down_to
-from leverlock_paper.prices import Prices, noise, to_tick
+from leverlock_paper.prices import Prices, noise
 from leverlock_paper.symbols import Symbol
 
 FUNDING_MS = 8 * 3600 * 1000
@@ -35,6 +36,29 @@ INTERVALS = {
     "1M": 2_592_000_000,  # thirty days here: the walk knows no calendar
 }
 _MONDAY = 345_600_000  # the first Monday of the epoch: weeks open on Mondays
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A public trade; its number is the second in which it happened."""
+
+    number: int
+    price: Decimal
+    quantity: Decimal
+    time: int
+    buyer_maker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """Prices in USDT, volume in the base asset."""
+
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    trades: int
 
 
 class Book:
@@ -76,40 +100,27 @@ class Book:
         """The quantity of every public trade: some thousand USDT at the first price."""
         return max(symbol.step, down_to(Decimal(4_000) / symbol.start_price, symbol.step))
 
-    def trade(self, symbol: Symbol, number: int) -> dict[str, object]:
-        """The public trade of that second; its number is the second itself."""
+    def trade(self, symbol: Symbol, number: int) -> Trade:
+        """The public trade of that second."""
         moment = number * TRADE_MS
         mark = self.mark(symbol, moment)
         half = self.half_spread(symbol, mark)
         sold = noise(self.prices.seed, symbol.name, "trade", number) < 0
         price = max(symbol.tick, mark - half if sold else mark + half)
-        return {
-            "id": number,
-            "price": price,
-            "quantity": self.unit(symbol),
-            "time": moment,
-            "buyer_maker": sold,
-        }
+        return Trade(number, price, self.unit(symbol), moment, sold)
 
-    def candle(self, symbol: Symbol, opened: int, length: int, now: int) -> tuple[Decimal, ...]:
-        """Open, high, low, close, volume and trade count of a candle that opened at that moment.
-
-        Highs and lows are those of evenly spaced ticks inside the candle.
-        """
+    def candle(self, symbol: Symbol, opened: int, length: int, now: int) -> Candle:
+        """The candle that opened at that moment, up to `now`; high and low are those of evenly spaced ticks."""
         end = min(opened + length - 1, max(now, opened))
-        ticks = [
-            self.prices.at(symbol, opened + (end - opened) * part // SAMPLES) for part in range(SAMPLES + 1)
-        ]
-        count = (end - opened) // TRADE_MS + 1
-        return ticks[0], max(ticks), min(ticks), ticks[-1], self.unit(symbol) * count, Decimal(count)
+        span = end - opened
+        ticks = [self.prices.at(symbol, opened + span * part // SAMPLES) for part in range(SAMPLES + 1)]
+        count = span // TRADE_MS + 1
+        return Candle(ticks[0], max(ticks), min(ticks), ticks[-1], self.unit(symbol) * count, count)
 
     def funding_rate(self, symbol: Symbol, period: int) -> Decimal:
         """The rate settled at the end of that eight-hour period."""
         swing = noise(self.prices.seed, symbol.name, "funding", period)
         return Decimal(round(10_000 + 9_000 * swing)).scaleb(-8)
-
-    def rounded(self, symbol: Symbol, price: Decimal) -> Decimal:
-        return to_tick(symbol, price)
 
 
 def opening(moment: int, interval: str) -> int:

@@ -27,13 +27,35 @@ LIMIT_TYPES = frozenset({"STOP", "TAKE_PROFIT"})
 CLOSING_TYPES = frozenset({"STOP_MARKET", "TAKE_PROFIT_MARKET"})
 
 ALGO_FIELDS = frozenset(
-    ["algoType", "symbol", "side", "positionSide", "type", "timeInForce", "quantity", "price", "triggerPrice", "workingType", "priceMatch", "closePosition", "priceProtect", "reduceOnly", "activatePrice", "activationPrice", "callbackRate", "clientAlgoId", "newOrderRespType", "selfTradePreventionMode", "goodTillDate"]
+    [
+        "algoType",
+        "symbol",
+        "side",
+        "positionSide",
+        "type",
+        "timeInForce",
+        "quantity",
+        "price",
+        "triggerPrice",
+        "workingType",
+        "priceMatch",
+        "closePosition",
+        "priceProtect",
+        "reduceOnly",
+        "activatePrice",
+        "activationPrice",
+        "callbackRate",
+        "clientAlgoId",
+        "newOrderRespType",
+        "selfTradePreventionMode",
+        "goodTillDate",
+    ]
 )
 
 
 @dataclass(slots=True)
 class AlgoForm:
-    """A conditional order as it was asked for. `above`: it triggers when the price has risen to the trigger."""
+    """A conditional order as it was asked for. `above`: it triggers when the price has risen that far."""
 
     symbol: Symbol
     side: str
@@ -143,8 +165,8 @@ def place_algo(venue: Venue, account: int, form: AlgoForm, now: int) -> Row:
     # A trailing order without an activation price follows the price from the first moment.
     armed = form.type == "TRAILING_STOP_MARKET" and not form.activate_price
     cursor = db.execute(
-        "INSERT INTO algo_orders (account, client_id, symbol, side, position_side, type, tif, quantity, price,"
-        " trigger_price, activate_price, callback_rate, extreme, above, reduce_only, close_position, stp,"
+        "INSERT INTO algo_orders (account, client_id, symbol, side, position_side, type, tif, quantity,"
+        " price, trigger_price, activate_price, callback_rate, extreme, above, reduce_only, close_position, stp,"
         " working_type, price_protect, status, time, update_time)"
         " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'NEW',?,?)",
         (

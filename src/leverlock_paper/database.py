@@ -20,7 +20,7 @@ def open_database(path: str) -> Database:
     """Opens (and, when new, lays out) the file. `:memory:` keeps everything in this process."""
     db = sqlite3.connect(path, isolation_level=None, detect_types=sqlite3.PARSE_DECLTYPES)
     db.row_factory = sqlite3.Row
-    # It is play money: a power cut may cost the last moments, never the file's shape. The speed is for the tests.
+    # It is play money: a power cut may cost the last moments, never the file's shape; tests want the speed.
     db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;")
     db.executescript(files("leverlock_paper").joinpath("schema.sql").read_text("utf-8"))
     return db

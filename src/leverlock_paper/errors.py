@@ -61,6 +61,7 @@ REFUSALS: Mapping[int, tuple[int, str]] = {
     -4015: (400, "Client order id is not valid."),
     -4018: (400, "We don't have this asset."),
     -4019: (400, "Current asset is not open for withdrawal on that network."),
+    -4021: (400, "Invalid depth limit."),
     -4022: (400, "Not less than the minimum pick-up quantity {0}."),
     -4016: (400, "Limit price can't be higher than {0}."),
     -4023: (400, "Quantity not increased by step size."),

@@ -25,8 +25,16 @@ def random_name() -> str:
 
 
 def create_key(
-    db: Database, account: int, kind: str, secret: str, flags: dict[str, bool], ips: list[str], now: int
+    db: Database,
+    account: int,
+    *,
+    kind: str,
+    secret: str,
+    flags: dict[str, bool],
+    ips: list[str],
+    now: int,
 ) -> str:
+    """Issues a key with the flags given (reading and futures when not said) and returns its name."""
     key = random_name()
     db.execute(
         "INSERT INTO api_keys VALUES (?,?,?,?,?,?,?,?,?,?,?)",

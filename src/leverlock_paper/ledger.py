@@ -50,7 +50,8 @@ def book_income(
     """Moves a futures wallet and writes the line that `GET /fapi/v1/income` shows. Returns the line's id."""
     credit(db, account, "FUTURES", asset, amount)
     cursor = db.execute(
-        "INSERT INTO income (account, symbol, type, amount, asset, info, trade_id, time) VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT INTO income (account, symbol, type, amount, asset, info, trade_id, time)"
+        " VALUES (?,?,?,?,?,?,?,?)",
         (account, symbol, kind, amount, asset, info or kind, trade, now),
     )
     return int(cursor.lastrowid or 0)

@@ -1,4 +1,4 @@
-"""The command `leverlock-paper`: reads its options, binds, says where it listens, serves until it is told to stop."""
+"""The command `leverlock-paper`: reads its options, binds, says where it listens, serves until stopped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PaperProtocol(HttpToolsProtocol):
 
 def cut_connection(scope: Scope) -> None:
     """Closes the caller's connection at once, without a byte of an answer."""
-    transport = _connections.get(tuple(scope.get("client") or ("", 0)))  # type: ignore[arg-type]
+    transport = _connections.get(tuple(scope.get("client") or ("", 0)))
     if transport is not None:
         transport.abort()
 
@@ -81,7 +81,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--admin-token",
         default=os.environ.get("LEVERLOCK_PAPER_ADMIN_TOKEN", ""),
-        help="opens /paper/v1/ (or environment LEVERLOCK_PAPER_ADMIN_TOKEN); without it that surface is absent",
+        help="opens /paper/v1/; also LEVERLOCK_PAPER_ADMIN_TOKEN; without it that surface is absent",
     )
     parser.add_argument(
         "--weight-limit-1m", type=int, default=100_000, help="request weight per address and minute"

@@ -30,7 +30,7 @@ def is_due(venue: Venue, now: int) -> bool:
 
 
 def advance(venue: Venue, now: int) -> None:
-    """Brings every account up to the moment. Runs inside a transaction of its own, before the call that asks."""
+    """Brings every account up to the moment. In a transaction of its own, before the call that asks."""
     venue.looked_at = (now // TICK_MS, venue.prices.version)
     _run_countdowns(venue, now)
     _settle_funding(venue, now)

@@ -18,13 +18,33 @@ _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}", re.ASCII)
 SELF_TRADE_MODES = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
 
 ORDER_FIELDS = frozenset(
-    ["symbol", "side", "positionSide", "type", "timeInForce", "quantity", "reduceOnly", "price", "newClientOrderId", "newOrderRespType", "selfTradePreventionMode", "closePosition", "stopPrice", "workingType", "priceProtect", "activationPrice", "callbackRate", "priceMatch", "goodTillDate"]
+    [
+        "symbol",
+        "side",
+        "positionSide",
+        "type",
+        "timeInForce",
+        "quantity",
+        "reduceOnly",
+        "price",
+        "newClientOrderId",
+        "newOrderRespType",
+        "selfTradePreventionMode",
+        "closePosition",
+        "stopPrice",
+        "workingType",
+        "priceProtect",
+        "activationPrice",
+        "callbackRate",
+        "priceMatch",
+        "goodTillDate",
+    ]
 )
 
 
 @dataclass(slots=True)
 class OrderForm:
-    """A new order before it is accepted. Prices in USDT, quantities in the base asset; zero means not given."""
+    """A new order before it is accepted. Prices in USDT, quantities in base assets; zero means not given."""
 
     symbol: Symbol
     side: str

@@ -21,7 +21,7 @@ MOST_AMENDMENTS = 10_000  # how often one order may be amended (`maxMoveOrderLim
 
 
 def place(venue: Venue, account: int, form: OrderForm, now: int) -> Row:
-    """Accepts the order and fills it where the book allows. Raises the venue's refusals and leaves no trace then."""
+    """Accepts the order and fills it where the book allows. Raises the venue's refusals."""
     symbol = form.symbol
     bid, ask = venue.book.best(symbol, now)
     market_price = ask if form.side == "BUY" else bid
@@ -51,7 +51,7 @@ def _is_closing(form: OrderForm) -> bool:
 
 
 def _bounded_by_position(db: Database, account: int, form: OrderForm) -> OrderForm:
-    """A closing order never closes more than there is: -2022 without a position, else its quantity is cut to it."""
+    """A closing order closes at most what is there: -2022 without a position, else its quantity is cut."""
     if not _is_closing(form):
         return form
     position = find(db, account, form.symbol.name, form.position_side)
@@ -76,7 +76,7 @@ def _check_client_id(db: Database, account: int, form: OrderForm) -> None:
 
 
 def _check_cover(venue: Venue, account: int, form: OrderForm, price: Decimal, now: int) -> None:
-    """MIN_NOTIONAL, the position limit of the leverage, and the margin. A closing order needs none of them."""
+    """MIN_NOTIONAL, the position limit of the leverage, and the margin. A closing order needs none."""
     if _is_closing(form):
         return
     notional = form.quantity * price
@@ -102,9 +102,9 @@ def _add_order(exposure: Exposure, form: OrderForm, notional: Decimal) -> None:
 
 def _insert(db: Database, account: int, form: OrderForm, now: int) -> Row:
     cursor = db.execute(
-        "INSERT INTO orders (account, client_id, symbol, side, position_side, type, orig_type, tif, quantity, price,"
-        " stop_price, reduce_only, close_position, stp, working_type, price_protect, status, executed, cum_quote,"
-        " forced, time, update_time) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'NEW','0','0',?,?,?)",
+        "INSERT INTO orders (account, client_id, symbol, side, position_side, type, orig_type, tif, quantity,"
+        " price, stop_price, reduce_only, close_position, stp, working_type, price_protect, status, executed,"
+        " cum_quote, forced, time, update_time) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'NEW','0','0',?,?,?)",
         (
             account,
             form.client_id,
@@ -152,8 +152,8 @@ def fill(venue: Venue, order: Row, price: Decimal, *, maker: bool, now: int) -> 
     keep(db, position)
     fee = quantity * price * (MAKER_FEE if maker else TAKER_FEE)
     cursor = db.execute(
-        "INSERT INTO fills (account, order_id, symbol, side, position_side, price, quantity, commission, realized,"
-        " maker, time) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO fills (account, order_id, symbol, side, position_side, price, quantity, commission,"
+        " realized, maker, time) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
         (
             account,
             order["id"],
@@ -186,7 +186,7 @@ def fill(venue: Venue, order: Row, price: Decimal, *, maker: bool, now: int) -> 
 
 
 def amend(venue: Venue, order: Row, quantity: Decimal, price: Decimal, now: int) -> Row:
-    """Changes price and quantity of a resting limit order; it keeps its id. Raises -5027 when nothing changes."""
+    """Changes price and quantity of a resting limit order; it keeps its id. Raises -5027 for no change."""
     db, symbol = venue.db, _symbol_of(order)
     if order["status"] != "NEW" or order["type"] != "LIMIT":
         raise refusal(-2013)
@@ -215,8 +215,8 @@ def amend(venue: Venue, order: Row, quantity: Decimal, price: Decimal, now: int)
     form = _bounded_by_position(db, order["account"], form)
     _check_cover(venue, order["account"], form, price, now)
     db.execute(
-        "UPDATE orders SET status = 'NEW', quantity = ?, price = ?, amendments = amendments + 1, update_time = ?"
-        " WHERE id = ?",
+        "UPDATE orders SET status = 'NEW', quantity = ?, price = ?, amendments = amendments + 1,"
+        " update_time = ? WHERE id = ?",
         (form.quantity, price, now, order["id"]),
     )
     if crosses:
@@ -264,7 +264,8 @@ def open_orders(db: Database, account: int, symbol: str | None = None) -> list[R
 def cancel_all(db: Database, account: int, symbol: str, now: int) -> int:
     """Cancels the symbol's open orders; conditional orders are another list and stay."""
     cursor = db.execute(
-        "UPDATE orders SET status = 'CANCELED', update_time = ? WHERE account = ? AND symbol = ? AND status = 'NEW'",
+        "UPDATE orders SET status = 'CANCELED', update_time = ?"
+        " WHERE account = ? AND symbol = ? AND status = 'NEW'",
         (now, account, symbol),
     )
     return cursor.rowcount

@@ -90,7 +90,7 @@ class Prices:
         return walked_price(self.seed, symbol.name, moment // TICK_MS + self.shift_seconds)
 
     def set(self, symbol: Symbol, moment: int, price: Decimal | None) -> None:
-        """Sets a price from that moment on; None gives the symbol back to the walk (or to its first price)."""
+        """Sets a price from that moment on; None gives the symbol back to the walk (or its first price)."""
         self._db.execute(
             "INSERT INTO price_events (symbol, time, price) VALUES (?, ?, ?)", (symbol.name, moment, price)
         )

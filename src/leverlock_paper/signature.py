@@ -38,7 +38,7 @@ class ApiKey:
 
 
 def check_freshness(now: int, timestamp: int, receive_window: int) -> None:
-    """The venue's rule: not more than a second ahead, not older than the receive window. Raises -1021, -1131."""
+    """Not more than a second ahead, not older than the receive window. Raises -1021, -1131."""
     if receive_window > LONGEST_RECEIVE_WINDOW_MS:
         raise refusal(-1131)
     if timestamp >= now + LEAD_MS:

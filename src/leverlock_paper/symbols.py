@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal as D
+from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +13,10 @@ class Bracket:
 
     number: int
     leverage: int
-    floor: D
-    cap: D
-    maintenance_rate: D
-    cumulative: D
+    floor: Decimal
+    cap: Decimal
+    maintenance_rate: Decimal
+    cumulative: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +25,20 @@ class Symbol:
 
     name: str
     base: str
-    start_price: D
-    tick: D
-    step: D
-    most: D
-    market_most: D
-    least_notional: D
+    start_price: Decimal
+    tick: Decimal
+    step: Decimal
+    most: Decimal
+    market_most: Decimal
+    least_notional: Decimal
     price_precision: int
     quantity_precision: int
     brackets: tuple[Bracket, ...]
     quote: str = "USDT"
-    least: D = D(0)  # the smallest quantity; one step when not said
-    most_price: D = D(0)
-    price_up: D = D("1.0500")
-    price_down: D = D("0.9500")
+    least: Decimal = Decimal(0)  # the smallest quantity; one step when not said
+    most_price: Decimal = Decimal(0)
+    price_up: Decimal = Decimal("1.0500")
+    price_down: Decimal = Decimal("0.9500")
     open_orders: int = 200
     open_algo_orders: int = 100
 
@@ -46,20 +46,20 @@ class Symbol:
     def highest_leverage(self) -> int:
         return self.brackets[0].leverage
 
-    def bracket_of(self, notional: D) -> Bracket:
+    def bracket_of(self, notional: Decimal) -> Bracket:
         """The bracket a position of that size stands in; the last one has no upper end."""
         for bracket in self.brackets:
             if abs(notional) <= bracket.cap:
                 return bracket
         return self.brackets[-1]
 
-    def most_notional(self, leverage: int) -> D:
+    def most_notional(self, leverage: int) -> Decimal:
         """The largest position that may be held at that leverage."""
         return max(bracket.cap for bracket in self.brackets if bracket.leverage >= leverage)
 
-    def maintenance_margin(self, notional: D) -> D:
+    def maintenance_margin(self, notional: Decimal) -> Decimal:
         bracket = self.bracket_of(notional)
-        return max(D(0), abs(notional) * bracket.maintenance_rate - bracket.cumulative)
+        return max(Decimal(0), abs(notional) * bracket.maintenance_rate - bracket.cumulative)
 
 
 # Highest leverage, upper end in USDT, maintenance rate: the shape of the real venue's public tables.
@@ -98,12 +98,12 @@ _SHALLOW = [
 
 def _brackets(rows: list[tuple[int, int, str]], highest: int) -> tuple[Bracket, ...]:
     brackets: list[Bracket] = []
-    floor, previous_rate, cumulative = D(0), D(0), D(0)
+    floor, previous_rate, cumulative = Decimal(0), Decimal(0), Decimal(0)
     for leverage, cap, rate in (row for row in rows if row[0] <= highest):
         # The cumulative term keeps the maintenance margin continuous where two brackets meet.
-        cumulative += floor * (D(rate) - previous_rate)
-        brackets.append(Bracket(len(brackets) + 1, leverage, floor, D(cap), D(rate), cumulative))
-        floor, previous_rate = D(cap), D(rate)
+        cumulative += floor * (Decimal(rate) - previous_rate)
+        brackets.append(Bracket(len(brackets) + 1, leverage, floor, Decimal(cap), Decimal(rate), cumulative))
+        floor, previous_rate = Decimal(cap), Decimal(rate)
     return tuple(brackets)
 
 
@@ -112,24 +112,25 @@ def _symbol(
     price: str,
     tick: str,
     step: str,
+    *,
     most: int,
     notional: int,
     rows: list[tuple[int, int, str]],
     highest: int = 125,
 ) -> Symbol:
-    exponent = D(tick).normalize().as_tuple().exponent
-    step_exponent = D(step).normalize().as_tuple().exponent
+    exponent = Decimal(tick).normalize().as_tuple().exponent
+    step_exponent = Decimal(step).normalize().as_tuple().exponent
     return Symbol(
         name=base + "USDT",
         base=base,
-        start_price=D(price),
-        tick=D(tick),
-        step=D(step),
-        least=D(step),
-        most=D(most),
-        market_most=D(max(most // 5, 1)),
-        most_price=D(price) * 100,
-        least_notional=D(notional),
+        start_price=Decimal(price),
+        tick=Decimal(tick),
+        step=Decimal(step),
+        least=Decimal(step),
+        most=Decimal(most),
+        market_most=Decimal(max(most // 5, 1)),
+        most_price=Decimal(price) * 100,
+        least_notional=Decimal(notional),
         price_precision=max(0, -int(exponent)),
         quantity_precision=max(0, -int(step_exponent)),
         brackets=_brackets(rows, highest),
@@ -139,19 +140,19 @@ def _symbol(
 SYMBOLS: Mapping[str, Symbol] = {
     symbol.name: symbol
     for symbol in (
-        _symbol("BTC", "60000", "0.10", "0.001", 1000, 50, _DEEP),
-        _symbol("ETH", "3000", "0.01", "0.001", 10000, 20, _DEEP),
-        _symbol("BNB", "600", "0.010", "0.01", 100000, 5, _MIDDLE),
-        _symbol("SOL", "150", "0.0100", "0.01", 1000000, 5, _DEEP, 100),
-        _symbol("XRP", "0.6", "0.0001", "0.1", 10000000, 5, _MIDDLE),
-        _symbol("DOGE", "0.15", "0.000010", "1", 50000000, 5, _MIDDLE),
-        _symbol("ADA", "0.45", "0.00010", "1", 10000000, 5, _MIDDLE),
-        _symbol("LTC", "80", "0.01", "0.001", 100000, 20, _MIDDLE),
-        _symbol("LINK", "15", "0.001", "0.01", 500000, 20, _MIDDLE),
-        _symbol("AVAX", "30", "0.0010", "0.1", 500000, 5, _MIDDLE, 50),
-        _symbol("1000PEPE", "0.012", "0.0000001", "1", 100000000, 5, _MIDDLE),
+        _symbol("BTC", "60000", "0.10", "0.001", most=1000, notional=50, rows=_DEEP),
+        _symbol("ETH", "3000", "0.01", "0.001", most=10000, notional=20, rows=_DEEP),
+        _symbol("BNB", "600", "0.010", "0.01", most=100000, notional=5, rows=_MIDDLE),
+        _symbol("SOL", "150", "0.0100", "0.01", most=1000000, notional=5, rows=_DEEP, highest=100),
+        _symbol("XRP", "0.6", "0.0001", "0.1", most=10000000, notional=5, rows=_MIDDLE),
+        _symbol("DOGE", "0.15", "0.000010", "1", most=50000000, notional=5, rows=_MIDDLE),
+        _symbol("ADA", "0.45", "0.00010", "1", most=10000000, notional=5, rows=_MIDDLE),
+        _symbol("LTC", "80", "0.01", "0.001", most=100000, notional=20, rows=_MIDDLE),
+        _symbol("LINK", "15", "0.001", "0.01", most=500000, notional=20, rows=_MIDDLE),
+        _symbol("AVAX", "30", "0.0010", "0.1", most=500000, notional=5, rows=_MIDDLE, highest=50),
+        _symbol("1000PEPE", "0.012", "0.0000001", "1", most=100000000, notional=5, rows=_MIDDLE),
         # A name outside ASCII, as the real venue has one: it must survive signing and percent-encoding.
-        _symbol("这是测试币456", "1.5", "0.0001", "1", 1000000, 5, _SHALLOW),
+        _symbol("这是测试币456", "1.5", "0.0001", "1", most=1000000, notional=5, rows=_SHALLOW),
     )
 }
 

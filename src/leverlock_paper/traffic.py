@@ -1,4 +1,4 @@
-"""What tests may look at and meddle with: the log of received calls, and faults put in the way of the next ones."""
+"""What tests may look at and meddle with: the log of received calls, and faults for the next ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ReceivedCall:
 
 @dataclass(slots=True)
 class Fault:
-    """A disturbance of the next `remaining` calls that match. `when`: before the venue acts, or after it has acted."""
+    """A disturbance of the next `remaining` calls that match, `when` before or after the venue acts."""
 
     number: int
     method: str  # empty: any

@@ -71,8 +71,8 @@ def open_algos(call: Call) -> object:
 def all_algos(call: Call) -> object:
     window = window_of(call, default_limit=500, most=1000)
     rows = call.db.execute(
-        "SELECT * FROM (SELECT * FROM algo_orders WHERE account = ? AND symbol = ? AND time BETWEEN ? AND ? AND id >= ?"
-        " ORDER BY id DESC LIMIT ?) ORDER BY id",
+        "SELECT * FROM (SELECT * FROM algo_orders WHERE account = ? AND symbol = ? AND time BETWEEN ? AND ?"
+        " AND id >= ? ORDER BY id DESC LIMIT ?) ORDER BY id",
         (
             call.account,
             call.symbol().name,

@@ -1,11 +1,11 @@
-"""What an account may change about itself: leverage, margin type, position mode, multi-assets mode, isolated margin."""
+"""What an account may change: leverage, margin type, position mode, multi-assets mode, margin."""
 
 from __future__ import annotations
 
 from leverlock_paper.database import Database
 from leverlock_paper.errors import refusal, unsupported
 from leverlock_paper.margin import settings_of, view_account
-from leverlock_paper.numbers import plain
+from leverlock_paper.numbers import ZERO, plain
 from leverlock_paper.orders import has_open_orders, has_position
 from leverlock_paper.positions import find, keep
 from leverlock_paper.venue import Call
@@ -121,7 +121,7 @@ def change_position_margin(call: Call) -> object:
         position.isolated_wallet += amount
     else:
         needed = abs(position.amount) * exposure.mark / exposure.leverage
-        if position.isolated_wallet + min(0, position.unrealized(exposure.mark)) - amount < needed:
+        if position.isolated_wallet + min(ZERO, position.unrealized(exposure.mark)) - amount < needed:
             raise refusal(-4051)
         position.isolated_wallet -= amount
     keep(call.db, position)

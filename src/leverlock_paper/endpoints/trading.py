@@ -15,8 +15,18 @@ from leverlock_paper.symbols import SYMBOLS
 from leverlock_paper.venue import Call, symbol_named
 
 MOST_LEGS = 5
-AMEND_FIELDS = frozenset(["symbol", "side", "quantity", "price", "orderId", "origClientOrderId", "priceMatch", "reduceOnly"])
-_LEG_TEXT = "a JSON list of objects of strings"
+AMEND_FIELDS = frozenset(
+    [
+        "symbol",
+        "side",
+        "quantity",
+        "price",
+        "orderId",
+        "origClientOrderId",
+        "priceMatch",
+        "reduceOnly",
+    ]
+)
 
 
 def new_order(call: Call) -> object:
@@ -109,7 +119,7 @@ def _each(
 
 
 def read_legs(params: Params) -> list[Params]:
-    """The legs of `batchOrders`. Raises -1130 for anything but a list of flat objects, -4082 for their number."""
+    """The legs of `batchOrders`. Raises -1130 unless it is a list of flat objects, -4082 for their number."""
     legs = _json_list(params, "batchOrders")
     if not 1 <= len(legs) <= MOST_LEGS:
         raise refusal(-4082)
