@@ -170,7 +170,7 @@ class PaperVenue:
         return VenueKey(made["apiKey"], secret, "ED25519")
 
     def set_price(self, symbol: str, price: str) -> None:
-        """Sets the mark price from now on; resting and conditional orders are looked at before this returns."""
+        """Sets the mark price from now on; resting and conditional orders are looked at before it returns."""
         self.admin("POST", "price", {"symbol": symbol, "price": price})
 
     def add_fault(self, path: str, **fault: Any) -> int:

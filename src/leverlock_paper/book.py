@@ -110,7 +110,7 @@ class Book:
         return Trade(number, price, self.unit(symbol), moment, sold)
 
     def candle(self, symbol: Symbol, opened: int, length: int, now: int) -> Candle:
-        """The candle that opened at that moment, up to `now`; high and low are those of evenly spaced ticks."""
+        """The candle that opened at that moment, up to `now`; its extremes are those of even ticks."""
         end = min(opened + length - 1, max(now, opened))
         span = end - opened
         ticks = [self.prices.at(symbol, opened + span * part // SAMPLES) for part in range(SAMPLES + 1)]

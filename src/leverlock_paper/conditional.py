@@ -166,8 +166,8 @@ def place_algo(venue: Venue, account: int, form: AlgoForm, now: int) -> Row:
     armed = form.type == "TRAILING_STOP_MARKET" and not form.activate_price
     cursor = db.execute(
         "INSERT INTO algo_orders (account, client_id, symbol, side, position_side, type, tif, quantity,"
-        " price, trigger_price, activate_price, callback_rate, extreme, above, reduce_only, close_position, stp,"
-        " working_type, price_protect, status, time, update_time)"
+        " price, trigger_price, activate_price, callback_rate, extreme, above, reduce_only, close_position,"
+        " stp, working_type, price_protect, status, time, update_time)"
         " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'NEW',?,?)",
         (
             account,

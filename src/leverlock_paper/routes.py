@@ -39,6 +39,7 @@ _GENERAL = (
     route("GET", "/fapi/v1/time", Access.NONE, general.server_time),
     route("GET", "/api/v3/ping", Access.NONE, general.ping),
     route("GET", "/api/v3/time", Access.NONE, general.server_time),
+    route("GET", "/sapi/v1/system/status", Access.NONE, general.system_status),
     route("GET", "/fapi/v1/exchangeInfo", Access.NONE, general.exchange_info),
 )
 
@@ -296,6 +297,6 @@ _WALLETS = (
     route("GET", "/sapi/v1/account/apiRestrictions", Access.READ, wallets.api_restrictions),
 )
 
-ROUTES: dict[tuple[str, str], Route] = {
-    (row.method, row.path): row for group in (_GENERAL, _TRADING, _SETTINGS, _ACCOUNT) for row in group
-}
+_GROUPS = (_GENERAL, _MARKET, _TRADING, _SETTINGS, _ACCOUNT, _HISTORY, _LISTEN_KEY, _WALLETS)
+
+ROUTES: dict[tuple[str, str], Route] = {(row.method, row.path): row for group in _GROUPS for row in group}

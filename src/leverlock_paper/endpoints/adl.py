@@ -1,7 +1,8 @@
 """Auto-deleveraging: the rank reads of the real venue, and a setting that is the paper venue's own.
 
 The real futures API has no writable ADL setting. `POST /fapi/v1/adlSetting` exists here alone, so that a
-guard of such a setting has something to guard: `rank=LOWERED` puts the position one step further back in the queue.
+guard of such a setting has something to guard: `rank=LOWERED` puts the position one step further back in the
+queue.
 """
 
 from __future__ import annotations

@@ -18,6 +18,10 @@ def server_time(call: Call) -> object:
     return {"serverTime": call.now}
 
 
+def system_status(_: Call) -> object:
+    return {"status": 0, "msg": "normal"}
+
+
 def exchange_info(call: Call) -> object:
     settings = call.venue.settings
     limits = (

@@ -47,7 +47,7 @@ def universal_transfer(call: Call) -> object:
 
 
 def futures_transfer(call: Call) -> object:
-    """The older door: type 1 spot to futures, 2 futures to spot; 3 and 4 (coin-margined) are not kept here."""
+    """The older door: type 1 spot to futures, 2 futures to spot; 3 and 4 (coin-margined) are refused."""
     kind = call.params.integer("type", least=1, most=4)
     if kind > 2:
         raise unsupported("coin-margined futures")
@@ -131,8 +131,8 @@ def futures_transfer_history(call: Call) -> object:
     window = window_of(call, default_limit=10, most=100, limit_name="size")
     current = call.params.integer("current", 1, least=1)
     rows = call.db.execute(
-        "SELECT * FROM transfers WHERE account = ? AND door = 'futures' AND asset = ? AND time BETWEEN ? AND ?"
-        " ORDER BY id DESC",
+        "SELECT * FROM transfers WHERE account = ? AND door = 'futures' AND asset = ?"
+        " AND time BETWEEN ? AND ? ORDER BY id DESC",
         (call.account, call.params.required("asset"), window.start, window.end),
     ).fetchall()
     page = rows[(current - 1) * window.limit : current * window.limit]
