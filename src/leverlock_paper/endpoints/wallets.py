@@ -171,12 +171,14 @@ def user_assets(call: Call) -> object:
 
 
 def all_coins(call: Call) -> object:
+    """Every asset a market is made of; only those of `ASSETS` can be held, deposited and withdrawn."""
     held = ledger.balances(call.db, call.account, "SPOT")
+    others = {symbol.base: () for symbol in SYMBOLS.values() if symbol.base not in ASSETS}
     return [
         {
             "coin": coin,
-            "depositAllEnable": True,
-            "withdrawAllEnable": True,
+            "depositAllEnable": bool(networks),
+            "withdrawAllEnable": bool(networks),
             "name": coin,
             "free": plain(held.get(coin, ZERO)),
             "locked": "0",
@@ -189,7 +191,7 @@ def all_coins(call: Call) -> object:
             "trading": True,
             "networkList": [_network(coin, network, networks[0]) for network in networks],
         }
-        for coin, networks in ASSETS.items()
+        for coin, networks in {**ASSETS, **others}.items()
     ]
 
 
