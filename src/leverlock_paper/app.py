@@ -239,7 +239,8 @@ async def _read(scope: Scope, receive: Receive) -> Incoming:
     client = scope.get("client") or ("", 0)
     return Incoming(
         scope["method"],
-        scope["path"],
+        # The path as it was sent: an encoded twin of a path is another path.
+        scope["raw_path"].decode("latin-1"),
         scope["query_string"],
         body[:LARGEST_BODY],
         {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},

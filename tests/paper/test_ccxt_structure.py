@@ -45,10 +45,10 @@ READS: dict[str, list[Any]] = {
 }
 
 # What ccxt leaves empty for this dialect whatever the venue says: the third version of positionRisk has no
-# leverage, the income lines have an amount and little else, deposits and withdrawals no time of change.
+# leverage, the income lines have an amount and little else (and ccxt a type word of its own), deposits and withdrawals no time of change.
 EMPTY_BY_NATURE: dict[str, set[str]] = {
     "fetch_positions": {"leverage"},
-    "fetch_ledger": {"account", "status", "before", "after", "fee"},
+    "fetch_ledger": {"account", "status", "before", "after", "fee", "type"},
     "fetch_deposits": {"updated", "fee"},
     "fetch_withdrawals": {"updated"},
 }

@@ -70,7 +70,7 @@ def account_v2(call: Call) -> object:
     positions = [
         _account_position_v2(call, view, symbol, side)
         for symbol in SYMBOLS.values()
-        for side in (("LONG", "SHORT") if view.hedge else ("BOTH",))
+        for side in (("BOTH", "LONG", "SHORT") if view.hedge else ("BOTH",))
     ]
     return head | _account_totals(view) | {"assets": _assets(call, view), "positions": positions}
 
