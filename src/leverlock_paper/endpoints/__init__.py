@@ -1,0 +1,1 @@
+"""What each path answers: one function per endpoint, each taking a `Call` and returning the JSON document."""
