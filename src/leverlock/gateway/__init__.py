@@ -1,1 +1,1 @@
-"""The gateway: a door that unmodified exchange clients are pointed at. It translates and forwards; it holds no rules."""
+"""The gateway: a door for unmodified exchange clients. It translates, asks and forwards; it holds no rules."""
