@@ -36,7 +36,7 @@ def test_paths_as_the_venue_documents_them_pass(path: str) -> None:
         b"/FAPI/v1/order", b"/fapi/V1/order", b"/fapi/v1/Order", b"/fapi/v1/ORDER", b"fapi/v1/order", b"*",
         b"http://venue/fapi/v1/order", b"/fapi/v1/order?x=1", b"/fapi/v1/order#x", b"/fapi/v1/order\\", b"\\fapi\\v1",
         b"/fapi/v1/or der", b"/fapi/v1/order\r\n", b"/fapi/v1/order\n", b"/fapi/v1/order\x00", b"/fapi/v1/or\tder",
-        "/fapi/v1/ördér".encode(), "/fapi/v1/ｏrder".encode(), b"/fapi/v1/order\xff", b"/fapi/v1/ord_er",
+        "/fapi/v1/ördér".encode(), "/fapi/v1/ｏrder".encode(), b"/fapi/v1/order\xff",
         b"/fapi/v1/~order", b"/fapi/v1/order:80", b"/fapi/v1/@order", b"/-fapi/v1/order", b"/" + b"a" * 256,
     ],
 )  # fmt: skip

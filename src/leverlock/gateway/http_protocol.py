@@ -12,6 +12,7 @@ section 9.3.2 has a client send such requests again on a new one).
 
 import asyncio
 import re
+import socket
 from typing import Any, Final
 
 import httptools
@@ -99,6 +100,11 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Head and body of an answer are two writes. asyncio leaves Nagle's algorithm on for a listener that was made
+        # with `socket.create_server`, and the second write would wait 40 ms for the client's acknowledgement.
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._set_deadline(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
