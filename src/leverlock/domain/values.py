@@ -74,11 +74,16 @@ def _decimal(field: Field, value: str) -> str:
     form = _DECIMAL if field.positive else _SIGNED
     if len(value) > MAX_NUMBER or form.fullmatch(value) is None:
         raise ValueRefused("expected a decimal number in ASCII digits")
+    # Not Decimal.normalize(): it rounds to 28 digits, which would make two quantities one.
     number = Decimal(value)
-    text = format(number.normalize(), "f")
+    if number == 0:
+        return "0"
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
     if len(text) > MAX_NUMBER:
         raise ValueRefused("expected a decimal number of reasonable size")
-    return "0" if number == 0 else text
+    return text
 
 
 def _integer(_: Field, value: str) -> str:
