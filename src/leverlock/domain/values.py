@@ -25,6 +25,10 @@ _FORBIDDEN_CATEGORIES: Final = (
     "Zl",
     "Zp",
 )  # control, format (bidi, zero width), surrogate, private, separators
+# Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point, as far as it is not in category C).
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 class Kind(StrEnum):
@@ -60,12 +64,19 @@ class Field:
         return _CANONICAL[self.kind](self, value)
 
 
+def has_invisible(text: str) -> bool:
+    """Whether some character of `text` controls, directs or shows nothing, so that two texts could look alike."""
+    return _INVISIBLE.search(text) is not None or any(
+        unicodedata.category(character).startswith(_FORBIDDEN_CATEGORIES) for character in text
+    )
+
+
 def _text(_: Field, value: str) -> str:
     if not value or len(value) > MAX_TEXT:
         raise ValueRefused(f"expected 1 to {MAX_TEXT} characters")
     if unicodedata.normalize("NFC", value) != value:
         raise ValueRefused("expected text in Unicode normal form C")
-    if value != value.strip() or any(unicodedata.category(c).startswith(_FORBIDDEN_CATEGORIES) for c in value):
+    if value != value.strip() or has_invisible(value):
         raise ValueRefused("expected text without control, direction or invisible characters")
     return value
 

@@ -18,6 +18,7 @@ from leverlock.domain.values import (
     boolean,
     choice,
     decimal,
+    has_invisible,
     integer,
     text,
 )
@@ -197,6 +198,10 @@ HOSTILE_TEXT = {
     "soft hyphen": "a\u00adb",
     "byte order mark": "\ufeffBTC",
     "tag character": "a\U000e0041b",
+    "variation selector": "a\ufe0fb",
+    "variation selector 17": "a\U000e0100b",
+    "Hangul filler": "a\u3164b",
+    "grapheme joiner": "a\u034fb",
     "private use": "a\ue000b",
     "unassigned": "a\u0378b",
     "lone surrogate": "a\ud800b",
@@ -213,6 +218,16 @@ def test_text_that_could_look_like_another_is_refused(value: str) -> None:
     with pytest.raises(ValueRefused) as raised:
         text().canonical(value)
     assert value[:8] not in str(raised.value) or not value, "a refusal must not repeat a hostile value"
+
+
+def test_invisible_is_what_unicode_calls_ignorable() -> None:
+    """Every code point of the ranges of Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties)."""
+    ignorable = [0x00AD, 0x034F, 0x061C, *range(0x115F, 0x1161), *range(0x17B4, 0x17B6), *range(0x180B, 0x1810)]
+    ignorable += [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0x3164]
+    ignorable += [*range(0xFE00, 0xFE10), 0xFEFF, 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0x1BCA0, 0x1BCA4)]
+    ignorable += [*range(0x1D173, 0x1D17B), *range(0xE0000, 0xE1000)]
+    assert [hex(point) for point in ignorable if not has_invisible(f"a{chr(point)}b")] == []
+    assert not has_invisible("BTC 这是测试币456 éß🪙")
 
 
 @pytest.mark.bar("B41")
