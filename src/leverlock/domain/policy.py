@@ -70,7 +70,7 @@ class _Ladder:
     def demand(self, attributes: Attributes) -> Requirement | None:
         value = cast(Number, attributes[self.attribute])
         # `above` is strict: a value equal to the threshold does not pass it (M15: 50x passes, 51x does not).
-        passed = bisect_left(self.rungs, -value if self.downward else value)
+        passed = bisect_left(self.rungs, _negated(value) if self.downward else value)
         return self.demands[passed - 1] if passed else None
 
 
@@ -259,7 +259,9 @@ def _cell(members: list[tuple[Rule, tuple[Condition, ...]]]) -> _Cell:
         if len(bounds) == 1 and bounds[0].below is None:
             rungs.setdefault((bounds[0].attribute, False), []).append((cast(Number, bounds[0].above), rule.requirement))
         elif len(bounds) == 1 and bounds[0].above is None:
-            rungs.setdefault((bounds[0].attribute, True), []).append((-cast(Number, bounds[0].below), rule.requirement))
+            rungs.setdefault((bounds[0].attribute, True), []).append(
+                (_negated(cast(Number, bounds[0].below)), rule.requirement)
+            )
         elif bounds:
             cell.others.append(rule)
     for (attribute, downward), steps in rungs.items():
@@ -269,6 +271,11 @@ def _cell(members: list[tuple[Rule, tuple[Condition, ...]]]) -> _Cell:
             demands.append(demands[-1].join(requirement))
         cell.ladders.append(_Ladder(attribute, [number for number, _ in steps], demands, downward))
     return cell
+
+
+def _negated(number: Number) -> Number:
+    """Exact: the minus sign of a Decimal rounds to 28 digits, which could lift a value over its threshold."""
+    return number.copy_negate() if isinstance(number, Decimal) else -number
 
 
 def _threshold(step: tuple[Number, Requirement]) -> Number:
