@@ -225,7 +225,9 @@ def decide(policy: Policy, action: Action, standing: Standing) -> Decision:
             return _UNSAFE_ALLOW
         return _NO_RULE_MATCHED if action.type.gated else _FREE
     if not standing.protected:
-        return _ENROLMENT_REQUIRED if policy.require_enrolment else _NOT_ENABLED
+        # A floor holds whether protection is on or off: what needs the password is never open for want of a code.
+        must_enrol = policy.require_enrolment or action.type.floor is not None
+        return _ENROLMENT_REQUIRED if must_enrol else _NOT_ENABLED
     if standing.legacy_key and action.type.legacy_exempt:
         return _LEGACY_KEY
     if not standing.usable_factor:
