@@ -9,6 +9,7 @@ from enum import StrEnum
 from leverlock.domain.attempts import AccountBudget
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
+from leverlock.domain.values import has_invisible
 
 SYSTEM_ACCOUNT = "system"  # whose audit chain holds what concerns no single account
 MAX_LOGIN = 128
@@ -77,8 +78,12 @@ def canonical_login(typed: str) -> str:
 
     Raises Refused(MALFORMED) for names that are empty, too long or hold invisible characters.
     """
-    folded = unicodedata.normalize("NFKC", typed.strip()).casefold()
-    bad = any(unicodedata.category(c).startswith(("C", "Z")) for c in folded)
+    # Folding can undo the composition and composing can bring up a new letter to fold: both are done until neither
+    # changes anything (Unicode section 3.13, D146, compatibility caseless match).
+    folded = unicodedata.normalize("NFD", typed.strip())
+    for _ in range(2):
+        folded = unicodedata.normalize("NFKC", folded.casefold())
+    bad = has_invisible(folded) or any(unicodedata.category(c).startswith("Z") for c in folded)
     if not folded or len(folded) > MAX_LOGIN or bad or ":" in folded:
         raise Refused(
             Reason.MALFORMED, f"a login name has 1 to {MAX_LOGIN} visible characters and no colon", field="login"

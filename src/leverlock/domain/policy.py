@@ -70,7 +70,7 @@ class _Ladder:
     def demand(self, attributes: Attributes) -> Requirement | None:
         value = cast(Number, attributes[self.attribute])
         # `above` is strict: a value equal to the threshold does not pass it (M15: 50x passes, 51x does not).
-        passed = bisect_left(self.rungs, -value if self.downward else value)
+        passed = bisect_left(self.rungs, _negated(value) if self.downward else value)
         return self.demands[passed - 1] if passed else None
 
 
@@ -225,7 +225,9 @@ def decide(policy: Policy, action: Action, standing: Standing) -> Decision:
             return _UNSAFE_ALLOW
         return _NO_RULE_MATCHED if action.type.gated else _FREE
     if not standing.protected:
-        return _ENROLMENT_REQUIRED if policy.require_enrolment else _NOT_ENABLED
+        # A floor holds whether protection is on or off: what needs the password is never open for want of a code.
+        must_enrol = policy.require_enrolment or action.type.floor is not None
+        return _ENROLMENT_REQUIRED if must_enrol else _NOT_ENABLED
     if standing.legacy_key and action.type.legacy_exempt:
         return _LEGACY_KEY
     if not standing.usable_factor:
@@ -259,7 +261,9 @@ def _cell(members: list[tuple[Rule, tuple[Condition, ...]]]) -> _Cell:
         if len(bounds) == 1 and bounds[0].below is None:
             rungs.setdefault((bounds[0].attribute, False), []).append((cast(Number, bounds[0].above), rule.requirement))
         elif len(bounds) == 1 and bounds[0].above is None:
-            rungs.setdefault((bounds[0].attribute, True), []).append((-cast(Number, bounds[0].below), rule.requirement))
+            rungs.setdefault((bounds[0].attribute, True), []).append(
+                (_negated(cast(Number, bounds[0].below)), rule.requirement)
+            )
         elif bounds:
             cell.others.append(rule)
     for (attribute, downward), steps in rungs.items():
@@ -269,6 +273,11 @@ def _cell(members: list[tuple[Rule, tuple[Condition, ...]]]) -> _Cell:
             demands.append(demands[-1].join(requirement))
         cell.ladders.append(_Ladder(attribute, [number for number, _ in steps], demands, downward))
     return cell
+
+
+def _negated(number: Number) -> Number:
+    """Exact: the minus sign of a Decimal rounds to 28 digits, which could lift a value over its threshold."""
+    return number.copy_negate() if isinstance(number, Decimal) else -number
 
 
 def _threshold(step: tuple[Number, Requirement]) -> Number:

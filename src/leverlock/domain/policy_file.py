@@ -15,14 +15,14 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from leverlock.domain.action import AttributeValue
 from leverlock.domain.actions import ACTIONS
 from leverlock.domain.policy import Condition, Policy, Rule, must_have_rule
 from leverlock.domain.requirement import ProofKind, Requirement
-from leverlock.domain.values import Kind
+from leverlock.domain.values import MAX_NUMBER, Field, Kind, ValueRefused
 
 _NUMERIC: Final = frozenset({Kind.INTEGER, Kind.DECIMAL})
 _TOP: Final = frozenset({"name", "rule", "require_enrolment", "unsafe_allow"})
@@ -41,8 +41,8 @@ class PolicyError(ValueError):
 def load_policy(source: str) -> Policy:
     """The policy that `source` describes. Raises PolicyError; nothing is ever skipped or defaulted to open."""
     try:
-        document = tomllib.loads(source, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as problem:
+        document = tomllib.loads(source, parse_float=_number)
+    except (ValueError, RecursionError) as problem:  # tomllib's own errors, and numbers or nesting beyond Python's
         found = re.search(r"line (\d+)", str(problem))
         raise PolicyError(str(problem), int(found[1]) if found else source.count("\n") + 1) from None
     where = _Lines(source)
@@ -51,7 +51,7 @@ def load_policy(source: str) -> Policy:
             raise PolicyError(f"unknown setting {key!r}", where.top(key))
     name = document.get("name")
     if not isinstance(name, str) or not name:
-        raise PolicyError("a policy needs a name", 1)
+        raise PolicyError("a policy needs a name", where.top("name"))
     require_enrolment = document.get("require_enrolment", False)
     if not isinstance(require_enrolment, bool):
         raise PolicyError("require_enrolment takes true or false", where.top("require_enrolment"))
@@ -117,13 +117,13 @@ def _rule(table: Mapping[str, Any], index: int, where: _Lines) -> Rule:
     line = where.rule(index, "when")
     if not isinstance(when, dict):
         raise PolicyError("when takes a table of conditions", line)
-    kinds = action.attributes
+    declared = {**action.fields, **action.facts} | {name: Field(kind) for name, kind in action.derived.items()}
     conditions: list[Condition] = []
     for attribute, test in when.items():
-        if attribute not in kinds:
-            known = ", ".join(sorted(kinds)) or "none"
+        if attribute not in declared:
+            known = ", ".join(sorted(declared)) or "none"
             raise PolicyError(f"{action.name!r} has no attribute {attribute!r} (it has: {known})", line)
-        conditions.append(_condition(attribute, kinds[attribute], test, line))
+        conditions.append(_condition(attribute, declared[attribute], test, line))
     return Rule(table["name"], action.name, _requirement(table, index, where), tuple(conditions))
 
 
@@ -139,9 +139,9 @@ def _requirement(table: Mapping[str, Any], index: int, where: _Lines) -> Require
         raise PolicyError(f"require knows {known}; got {words!r}", line) from None
 
 
-def _condition(attribute: str, kind: Kind, test: Any, line: int) -> Condition:
+def _condition(attribute: str, declared: Field, test: Any, line: int) -> Condition:
     tests = test if isinstance(test, dict) else {"is": test}
-    allowed = {"is", "one_of", "above", "below"} if kind in _NUMERIC else {"is", "one_of"}
+    allowed = {"is", "one_of", "above", "below"} if declared.kind in _NUMERIC else {"is", "one_of"}
     unknown = set(tests) - allowed
     if unknown or not tests:
         raise PolicyError(f"{attribute} takes {', '.join(sorted(allowed))}; got {sorted(unknown)}", line)
@@ -151,41 +151,63 @@ def _condition(attribute: str, kind: Kind, test: Any, line: int) -> Condition:
         wanted = [tests["is"]] if "is" in tests else tests["one_of"]
         if not isinstance(wanted, list) or not wanted:
             raise PolicyError(f"{attribute}: one_of takes a list", line)
-        return Condition(attribute, choices=frozenset(_value(attribute, kind, item, line) for item in wanted))
-    bounds = {name: _value(attribute, kind, bound, line) for name, bound in tests.items()}
+        return Condition(attribute, choices=frozenset(_value(attribute, declared, item, line) for item in wanted))
+    bounds = {name: _value(attribute, declared, bound, line) for name, bound in tests.items()}
     return Condition(attribute, above=bounds.get("above"), below=bounds.get("below"))  # type: ignore[arg-type]
 
 
-def _value(attribute: str, kind: Kind, value: Any, line: int) -> AttributeValue:
+def _value(attribute: str, declared: Field, value: Any, line: int) -> AttributeValue:
+    """`value` as the condition compares it. One that no request could ever hold is refused, not kept as a dead rule."""
+    kind = declared.kind
     if kind in _NUMERIC and isinstance(value, int | Decimal) and not isinstance(value, bool):
         number = Decimal(value)
-        if not number.is_finite():
-            raise PolicyError(f"{attribute}: expected a finite number", line)
-        return int(number) if number == number.to_integral_value() else number
+        if not number.is_finite() or abs(number.adjusted()) > MAX_NUMBER:
+            raise PolicyError(f"{attribute}: expected a number of reasonable size", line)
+        if number == number.to_integral_value():
+            return int(number)
+        if kind is Kind.DECIMAL:
+            return number
     if kind is Kind.BOOLEAN and isinstance(value, bool):
         return value
     if kind in (Kind.TEXT, Kind.CHOICE) and isinstance(value, str):
-        return value
+        try:
+            return declared.canonical(value)
+        except ValueRefused as problem:
+            raise PolicyError(f"{attribute}: {problem}", line) from None
     raise PolicyError(f"{attribute} is of kind {kind}; {value!r} is not", line)
+
+
+def _number(written: str) -> Decimal:
+    try:
+        return Decimal(written)
+    except InvalidOperation:  # an exponent beyond any number: refused where it stands, as not finite
+        return Decimal("NaN")
 
 
 class _Lines:
     """Where things stand in the file: TOML's parser does not keep positions, people need them."""
 
     def __init__(self, source: str) -> None:
-        self._lines = source.splitlines()
+        self._lines = source.split("\n")
         self._rules = [i for i, text in enumerate(self._lines) if re.match(r"\s*\[\[\s*rule\s*\]\]", text)]
+        headers = (i for i, text in enumerate(self._lines) if text.lstrip().startswith("["))
+        self._head = next(headers, len(self._lines))  # settings of the file itself stand before the first table
 
     def top(self, key: str) -> int:
-        return self._find(key, 0, len(self._lines)) or 1
+        return self._find(key, 0, self._head) or self._header(key) or 1
 
     def rule(self, index: int, key: str) -> int:
         if index >= len(self._rules):
-            return 1
+            return self.top("rule")
         start = self._rules[index]
         end = self._rules[index + 1] if index + 1 < len(self._rules) else len(self._lines)
         return self._find(key, start, end) or start + 1
 
     def _find(self, key: str, start: int, end: int) -> int | None:
-        pattern = re.compile(rf"\s*(\"{re.escape(key)}\"|{re.escape(key)})\s*[=.]")
-        return next((i + 1 for i in range(start, end) if pattern.match(self._lines[i])), None)
+        return self._first(rf"\s*(\"{re.escape(key)}\"|{re.escape(key)})\s*[=.]", start, end)
+
+    def _header(self, key: str) -> int | None:
+        return self._first(rf"\s*\[\[?\s*\"?{re.escape(key)}\b", self._head, len(self._lines))
+
+    def _first(self, pattern: str, start: int, end: int) -> int | None:
+        return next((i + 1 for i in range(start, end) if re.match(pattern, self._lines[i])), None)

@@ -25,6 +25,10 @@ _FORBIDDEN_CATEGORIES: Final = (
     "Zl",
     "Zp",
 )  # control, format (bidi, zero width), surrogate, private, separators
+# Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point, as far as it is not in category C).
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 class Kind(StrEnum):
@@ -60,12 +64,19 @@ class Field:
         return _CANONICAL[self.kind](self, value)
 
 
+def has_invisible(text: str) -> bool:
+    """Whether some character of `text` controls, directs or shows nothing, so that two texts could look alike."""
+    return _INVISIBLE.search(text) is not None or any(
+        unicodedata.category(character).startswith(_FORBIDDEN_CATEGORIES) for character in text
+    )
+
+
 def _text(_: Field, value: str) -> str:
     if not value or len(value) > MAX_TEXT:
         raise ValueRefused(f"expected 1 to {MAX_TEXT} characters")
     if unicodedata.normalize("NFC", value) != value:
         raise ValueRefused("expected text in Unicode normal form C")
-    if value != value.strip() or any(unicodedata.category(c).startswith(_FORBIDDEN_CATEGORIES) for c in value):
+    if value != value.strip() or has_invisible(value):
         raise ValueRefused("expected text without control, direction or invisible characters")
     return value
 
@@ -74,11 +85,16 @@ def _decimal(field: Field, value: str) -> str:
     form = _DECIMAL if field.positive else _SIGNED
     if len(value) > MAX_NUMBER or form.fullmatch(value) is None:
         raise ValueRefused("expected a decimal number in ASCII digits")
+    # Not Decimal.normalize(): it rounds to 28 digits, which would make two quantities one.
     number = Decimal(value)
-    text = format(number.normalize(), "f")
+    if number == 0:
+        return "0"
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
     if len(text) > MAX_NUMBER:
         raise ValueRefused("expected a decimal number of reasonable size")
-    return "0" if number == 0 else text
+    return text
 
 
 def _integer(_: Field, value: str) -> str:

@@ -1,0 +1,1 @@
+"""The domain floor: pure rules, tested without store, clock or network."""

@@ -1,0 +1,54 @@
+"""What the owner reads is what the digest covers: every bound field and every known fact, in full (B49)."""
+
+from __future__ import annotations
+
+import pytest
+
+from leverlock.domain.action import Intent, bundle, parse
+from leverlock.domain.actions import ACTIONS, ORDER_BATCH, ORDER_PLACE
+from leverlock.domain.wording import Description, describe
+
+from .samples import full_fields, values
+
+SIMPLE = [row for row in ACTIONS.values() if row.legs is None]
+
+
+def described(action, target: str = "up_a") -> Description:
+    return describe(Intent("ac", "key:k", target, action).canonical(), action.bound_facts())
+
+
+@pytest.mark.bar("B49")
+@pytest.mark.parametrize("row", SIMPLE, ids=lambda row: row.name)
+def test_every_bound_field_and_fact_is_shown_in_full(row) -> None:
+    fields = full_fields(row)
+    facts = {name: values(spec)[0] for name, spec in row.facts.items()}
+    lines = dict(described(parse(row, fields, facts)).lines)
+    assert lines["action"] == row.title
+    assert lines["account at the venue"] == "up_a"
+    for name, field in row.fields.items():
+        assert lines.get(name.replace("_", " ")) == (fields[name] if field.bound else None)
+    for name, value in facts.items():
+        assert lines[name.replace("_", " ") + " at the venue"] == value
+
+
+@pytest.mark.bar("B49")
+def test_every_leg_is_shown_under_its_number() -> None:
+    order = {"side": "BUY", "type": "MARKET", "quantity": "1"}
+    known = [("BTCUSDT", {"leverage": "75"}), ("这是测试币456", {}), ("ETHUSDT", {"leverage": "20"})]
+    legs = tuple(parse(ORDER_PLACE, {**order, "symbol": symbol}, facts) for symbol, facts in known)
+    shown = described(bundle(ORDER_BATCH, legs))
+    lines = dict(shown.lines)
+    for number, (symbol, facts) in enumerate(known, start=1):
+        assert lines[f"{number}. symbol"] == symbol
+        assert lines[f"{number}. leverage at the venue"] == facts.get("leverage", "unknown")
+        assert symbol in shown.headline
+    assert shown.headline.count(" + ") == 2
+
+
+@pytest.mark.bar("B49")
+def test_an_unknown_leverage_is_said() -> None:
+    action = parse(ORDER_PLACE, {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "reduce_only": "true"})
+    shown = described(action, target="")
+    assert dict(shown.lines)["leverage at the venue"] == "unknown"
+    assert shown.headline == "sell BTCUSDT market on unknown leverage, reduce-only"
+    assert "account at the venue" not in dict(shown.lines)
