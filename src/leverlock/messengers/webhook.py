@@ -111,7 +111,7 @@ class WebhookMessenger:
 
 
 def webhook_secret(sealer: Sealer, account_id: str) -> bytes:
-    """The signing secret of an account's webhooks: derived, so it is stored nowhere, and no other account's verifies."""
+    """The signing secret of an account's webhooks: derived, so stored nowhere, and good for no other account."""
     return sealer.mac(SECRET_PURPOSE, account_id.encode())
 
 
