@@ -146,7 +146,7 @@ class Background:
 
     async def _supervise(self) -> None:
         with Turn(self._lock_file) as turn:
-            while not self._has(turn):
+            while not self._has(turn):  # noqa: ASYNC110 - a lock of another process tells nobody when it is free
                 await asyncio.sleep(TURN_SECONDS)
             self._since_ms = self._clock.now_ms()
             async with asyncio.TaskGroup() as group:
