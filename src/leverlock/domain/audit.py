@@ -8,6 +8,7 @@ tail shows as well.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -16,6 +17,7 @@ import rfc8785
 
 EVENT_VERSION = 1
 GENESIS: Final = bytes(32)
+_SAFE_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3
 
 
 class EventKind(StrEnum):
@@ -81,18 +83,39 @@ class ChainedEvent:
 
 def chain(event: AuditEvent, *, account_id: str, seq: int, at_ms: int, previous: bytes) -> ChainedEvent:
     """The record number `seq` (from 1) of a chain whose head was `previous`."""
-    body = rfc8785.dumps(
-        {
-            "version": EVENT_VERSION,
-            "account": account_id,
-            "seq": seq,
-            "at": at_ms,
-            "kind": event.kind.value,
-            "principal": event.principal,
-            "details": event.details,
-        }
-    )
+    statement: dict[str, Any] = {
+        "version": EVENT_VERSION,
+        "account": account_id,
+        "seq": seq,
+        "at": at_ms,
+        "kind": event.kind.value,
+        "principal": event.principal,
+        "details": event.details,
+    }
+    try:
+        body = rfc8785.dumps(statement)
+    except ValueError:
+        body = rfc8785.dumps(_speakable(statement))
     return ChainedEvent(account_id, seq, at_ms, event.kind, body, link(previous, body))
+
+
+def _speakable(value: Any) -> Any:
+    """The same with what canonical JSON has no form for written out as text: lone surrogates, numbers out of range.
+
+    A caller can put such a value into any text he sends; it must not keep the refusal from being recorded (B91).
+    """
+    match value:
+        case dict():
+            return {_speakable(name): _speakable(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_speakable(inner) for inner in value]
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+        case int() if not -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
+            return str(value)
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
 
 
 def link(previous: bytes, body: bytes) -> bytes:

@@ -11,6 +11,7 @@ from leverlock.store.transaction import UnitOfWork
 IDEMPOTENCY_KEPT_MS = 1 * DAY
 CHANGES_KEPT_MS = 10 * MINUTE
 SIGN_IN_TRIES_KEPT_MS = 1 * DAY
+UNDELIVERED_KEPT_MS = 7 * DAY
 
 
 class UpkeepActs(UnitOfWork):
@@ -111,5 +112,6 @@ class UpkeepActs(UnitOfWork):
             "prune_idempotency": IDEMPOTENCY_KEPT_MS,
             "prune_changes": CHANGES_KEPT_MS,
             "prune_sign_in_tries": SIGN_IN_TRIES_KEPT_MS,
+            "prune_messages": UNDELIVERED_KEPT_MS,
         }
         return sum(self._cursor.write(name, {"before": self.now - kept, "limit": limit}) for name, kept in ages.items())

@@ -391,3 +391,8 @@ DELETE FROM change WHERE change_no IN (SELECT change_no FROM change WHERE at < :
 
 -- name: prune_sign_in_tries
 DELETE FROM sign_in_try WHERE subject IN (SELECT subject FROM sign_in_try WHERE since < :before LIMIT :limit);
+
+-- name: prune_messages
+-- What was given up stays readable for a while, with its reason.
+DELETE FROM outbox WHERE (account_id, message_id) IN
+  (SELECT account_id, message_id FROM outbox WHERE next_at IS NULL AND expires_at < :before LIMIT :limit);

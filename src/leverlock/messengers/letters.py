@@ -1,0 +1,98 @@
+"""Letters: a message in words, for every channel that a person reads (semantics 13).
+
+What waits is told whole: the headline, every bound field, who asks, when it ends in UTC, and a link. A letter is made
+from the committed message and from nothing else, so every retry says the same; nothing that approves is ever in one.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from leverlock.domain.messages import Message
+
+WAITING: Final = "challenge.waiting"
+MAX_SUBJECT: Final = 160  # characters; a longer headline goes on in the text, where nothing is cut
+
+# What is told beside the waiting challenge. A kind that is not named here is told by its own name and all its facts.
+TITLES: Final[dict[str, str]] = {
+    "challenge.not_me": "You reported a request that was not yours",
+    "authenticator.bound": "An authenticator app was bound to your account",
+    "key.created": "An API key was created for your account",
+    "key.revoked": "An API key of your account was revoked",
+}
+ADVICE: Final = "If this was not you, sign in and look at your security page at once, or call support."
+NO_CODES: Final = "This message never contains a code, and nobody will ever ask you for one by mail or phone."
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A subject of one line, and plain text whose lines end in a bare newline."""
+
+    subject: str
+    text: str
+
+
+def letter(message: Message, *, issuer: str) -> Letter:
+    """The message as a person should read it. Times are UTC, values are shown without invisible characters."""
+    body: dict[str, Any] = json.loads(message.body)
+    if message.kind == WAITING:
+        return _waiting(body, issuer)
+    return _notice(message, body, issuer)
+
+
+def utc(at_ms: int) -> str:
+    """A server time for people: `2026-11-23 06:43:10 UTC`, cut (never rounded up) to the second."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def visible(value: object) -> str:
+    """One line without control, bidirectional or other format characters: a value cannot pose as our own text (B91)."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "".join("\N{REPLACEMENT CHARACTER}" if _hides(character) else character for character in text)
+
+
+def _hides(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category.startswith("C") or category in ("Zl", "Zp")
+
+
+def _waiting(body: dict[str, Any], issuer: str) -> Letter:
+    headline = visible(body["headline"])
+    rows = [(str(name), value) for name, value in body["lines"]]
+    text = [
+        "This waits for your approval:",
+        "",
+        f"  {headline}",
+        "",
+        *_table(rows),
+        "",
+        *_table([("asked by", body["asked_by"]), ("expires", utc(body["expires_at"]))]),
+        "",
+        "Look at it, then approve or deny it here:",
+        visible(body["url"]),
+        "",
+        "If you did not ask for this, open the link and choose 'this was not me'.",
+        NO_CODES,
+    ]
+    return Letter(_subject(f"{issuer}: approve? {headline}"), "\n".join(text) + "\n")
+
+
+def _notice(message: Message, body: dict[str, Any], issuer: str) -> Letter:
+    title = TITLES.get(message.kind, visible(message.kind).replace(".", " ").replace("_", " "))
+    rows = [(name.replace("_", " "), value) for name, value in body.items() if name not in ("type", "at")]
+    at = body["at"] if isinstance(body.get("at"), int) else message.created_at
+    text = [f"{title}.", "", *_table([("when", utc(at)), *rows]), "", ADVICE, NO_CODES]
+    return Letter(_subject(f"{issuer}: {title}"), "\n".join(text) + "\n")
+
+
+def _table(rows: list[tuple[str, Any]]) -> list[str]:
+    return [f"  {visible(name)}: {visible(value)}" for name, value in rows]
+
+
+def _subject(text: str) -> str:
+    line = visible(text)
+    return line if len(line) <= MAX_SUBJECT else line[: MAX_SUBJECT - 1] + "…"
