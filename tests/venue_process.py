@@ -146,9 +146,7 @@ class PaperVenue:
     def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One admin call; raises AssertionError with the venue's text when it is refused."""
         headers = {"Authorization": f"Bearer {self.admin_token}", "Content-Type": "application/json"}
-        answer = self.send(
-            method, "/paper/v1/" + path, b"" if body is None else json.dumps(body).encode(), headers
-        )
+        answer = self.send(method, "/paper/v1/" + path, b"" if body is None else json.dumps(body).encode(), headers)
         assert answer.status == 200, f"{method} {path}: {answer}"
         return answer.json
 
@@ -199,9 +197,7 @@ class PaperVenue:
 
     # A small client of the venue's own dialect.
 
-    def send(
-        self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> VenueAnswer:
+    def send(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> VenueAnswer:
         """One raw HTTP exchange on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:

@@ -124,12 +124,8 @@ def _add_funds(call: AdminCall) -> object:
 def _read_account(call: AdminCall) -> object:
     account, db = _account_of(call), call.venue.db
     wallets = {wallet.lower(): ledger.balances(db, account, wallet) for wallet in ledger.WALLETS}
-    totals = db.execute(
-        "SELECT status, count(*) AS n FROM orders WHERE account = ? GROUP BY status", (account,)
-    )
-    settings = db.execute(
-        "SELECT symbol, leverage, isolated FROM symbol_settings WHERE account = ?", (account,)
-    )
+    totals = db.execute("SELECT status, count(*) AS n FROM orders WHERE account = ? GROUP BY status", (account,))
+    settings = db.execute("SELECT symbol, leverage, isolated FROM symbol_settings WHERE account = ?", (account,))
     return {
         "account": account,
         "balances": {wallet: {a: plain(v) for a, v in assets.items()} for wallet, assets in wallets.items()},
@@ -143,13 +139,9 @@ def _read_account(call: AdminCall) -> object:
             for p in held(db, account)
         ],
         "orders": {row["status"]: row["n"] for row in totals},
-        "withdrawals": db.execute(
-            "SELECT count(*) FROM withdrawals WHERE account = ?", (account,)
-        ).fetchone()[0],
+        "withdrawals": db.execute("SELECT count(*) FROM withdrawals WHERE account = ?", (account,)).fetchone()[0],
         "transfers": db.execute("SELECT count(*) FROM transfers WHERE account = ?", (account,)).fetchone()[0],
-        "symbols": {
-            r["symbol"]: {"leverage": r["leverage"], "isolated": bool(r["isolated"])} for r in settings
-        },
+        "symbols": {r["symbol"]: {"leverage": r["leverage"], "isolated": bool(r["isolated"])} for r in settings},
     }
 
 

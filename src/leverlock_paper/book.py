@@ -79,9 +79,7 @@ class Book:
         half = self.half_spread(symbol, mark)
         return max(symbol.tick, mark - half), mark + half
 
-    def levels(
-        self, symbol: Symbol, moment: int, count: int
-    ) -> tuple[list[list[Decimal]], list[list[Decimal]]]:
+    def levels(self, symbol: Symbol, moment: int, count: int) -> tuple[list[list[Decimal]], list[list[Decimal]]]:
         """Bids and asks, best first, each `[price, quantity]`."""
         bid, ask = self.best(symbol, moment)
         second = moment // 1000

@@ -241,8 +241,7 @@ def _trigger(venue: Venue, row: Row, now: int) -> None:
         tif=row["tif"] if limit else "GTC",
         quantity=quantity,
         price=row["price"],
-        reduce_only=bool(row["reduce_only"])
-        or (bool(row["close_position"]) and row["position_side"] == "BOTH"),
+        reduce_only=bool(row["reduce_only"]) or (bool(row["close_position"]) and row["position_side"] == "BOTH"),
         client_id=row["client_id"],
         orig_type=row["type"],
         stop_price=row["trigger_price"],

@@ -118,9 +118,7 @@ REFUSALS: Mapping[int, tuple[int, str]] = {
 class VenueError(Exception):
     """A refusal: `status` is the HTTP status, `code` and `msg` are the JSON answer's two fields."""
 
-    def __init__(
-        self, code: int, msg: str, status: int = 400, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, code: int, msg: str, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{code} {msg}")
         self.code = code
         self.msg = msg

@@ -19,9 +19,7 @@ def balance(db: Database, account: int, wallet: str, asset: str) -> Decimal:
 
 
 def balances(db: Database, account: int, wallet: str) -> dict[str, Decimal]:
-    rows = db.execute(
-        "SELECT asset, amount FROM balances WHERE account = ? AND wallet = ?", (account, wallet)
-    )
+    rows = db.execute("SELECT asset, amount FROM balances WHERE account = ? AND wallet = ?", (account, wallet))
     return {row["asset"]: row["amount"] for row in rows}
 
 
@@ -50,8 +48,7 @@ def book_income(
     """Moves a futures wallet and writes the line that `GET /fapi/v1/income` shows. Returns the line's id."""
     credit(db, account, "FUTURES", asset, amount)
     cursor = db.execute(
-        "INSERT INTO income (account, symbol, type, amount, asset, info, trade_id, time)"
-        " VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT INTO income (account, symbol, type, amount, asset, info, trade_id, time) VALUES (?,?,?,?,?,?,?,?)",
         (account, symbol, kind, amount, asset, info or kind, trade, now),
     )
     return int(cursor.lastrowid or 0)

@@ -67,28 +67,18 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description="A small USD-M futures venue with play money, for trials and tests.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: loopback only)")
-    parser.add_argument(
-        "--port", type=int, default=8089, help="port to bind; 0 takes a free one (default: 8089)"
-    )
+    parser.add_argument("--port", type=int, default=8089, help="port to bind; 0 takes a free one (default: 8089)")
     parser.add_argument("--database", default=":memory:", help="SQLite file, or :memory: (default)")
-    parser.add_argument(
-        "--seed", type=int, default=1, help="seed of the price walk; a file keeps its first one"
-    )
-    parser.add_argument(
-        "--market", choices=("walk", "manual"), default="walk", help="prices walk, or are set by hand"
-    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the price walk; a file keeps its first one")
+    parser.add_argument("--market", choices=("walk", "manual"), default="walk", help="prices walk, or are set by hand")
     parser.add_argument("--ready-file", type=Path, help="JSON with url and port, written when listening")
     parser.add_argument(
         "--admin-token",
         default=os.environ.get("LEVERLOCK_PAPER_ADMIN_TOKEN", ""),
         help="opens /paper/v1/; also LEVERLOCK_PAPER_ADMIN_TOKEN; without it that surface is absent",
     )
-    parser.add_argument(
-        "--weight-limit-1m", type=int, default=100_000, help="request weight per address and minute"
-    )
-    parser.add_argument(
-        "--order-limit-10s", type=int, default=10_000, help="orders per account and ten seconds"
-    )
+    parser.add_argument("--weight-limit-1m", type=int, default=100_000, help="request weight per address and minute")
+    parser.add_argument("--order-limit-10s", type=int, default=10_000, help="orders per account and ten seconds")
     parser.add_argument("--order-limit-1m", type=int, default=60_000, help="orders per account and minute")
     return parser.parse_args(arguments)
 

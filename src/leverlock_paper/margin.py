@@ -139,9 +139,7 @@ class AccountView:
         size = abs(position.amount)
         below = size * bracket.maintenance_rate - side * size
         price = (cover + bracket.cumulative - side * size * position.entry_price) / below
-        return (
-            exposure.symbol.tick * (price / exposure.symbol.tick).to_integral_value() if price > 0 else ZERO
-        )
+        return exposure.symbol.tick * (price / exposure.symbol.tick).to_integral_value() if price > 0 else ZERO
 
 
 def settings_of(db: Database, account: int, symbol: str) -> tuple[int, bool]:

@@ -42,9 +42,7 @@ def advance(venue: Venue, now: int) -> None:
 def _run_countdowns(venue: Venue, now: int) -> None:
     for row in venue.db.execute("SELECT * FROM countdowns WHERE deadline <= ?", (now,)).fetchall():
         cancel_all(venue.db, row["account"], row["symbol"], now)
-        venue.db.execute(
-            "DELETE FROM countdowns WHERE account = ? AND symbol = ?", (row["account"], row["symbol"])
-        )
+        venue.db.execute("DELETE FROM countdowns WHERE account = ? AND symbol = ?", (row["account"], row["symbol"]))
 
 
 def _fill_resting(venue: Venue, now: int) -> None:

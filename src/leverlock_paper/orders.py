@@ -264,8 +264,7 @@ def open_orders(db: Database, account: int, symbol: str | None = None) -> list[R
 def cancel_all(db: Database, account: int, symbol: str, now: int) -> int:
     """Cancels the symbol's open orders; conditional orders are another list and stay."""
     cursor = db.execute(
-        "UPDATE orders SET status = 'CANCELED', update_time = ?"
-        " WHERE account = ? AND symbol = ? AND status = 'NEW'",
+        "UPDATE orders SET status = 'CANCELED', update_time = ? WHERE account = ? AND symbol = ? AND status = 'NEW'",
         (now, account, symbol),
     )
     return cursor.rowcount
@@ -275,9 +274,7 @@ def has_open_orders(db: Database, account: int, symbol: str | None = None) -> bo
     """Whether a plain or a conditional order waits (of that symbol, or of any)."""
     where, values = ("", (account,)) if symbol is None else (" AND symbol = ?", (account, symbol))
     return any(
-        db.execute(
-            f"SELECT 1 FROM {table} WHERE account = ? AND status = 'NEW'{where} LIMIT 1", values
-        ).fetchone()
+        db.execute(f"SELECT 1 FROM {table} WHERE account = ? AND status = 'NEW'{where} LIMIT 1", values).fetchone()
         for table in ("orders", "algo_orders")
     )
 

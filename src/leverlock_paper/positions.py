@@ -65,9 +65,7 @@ def _of(row: Row) -> Position:
 def held(db: Database, account: int, symbol: str | None = None) -> list[Position]:
     """The account's positions that are not zero."""
     if symbol is None:
-        rows = db.execute(
-            "SELECT * FROM positions WHERE account = ? AND amount != '0' ORDER BY symbol", (account,)
-        )
+        rows = db.execute("SELECT * FROM positions WHERE account = ? AND amount != '0' ORDER BY symbol", (account,))
     else:
         rows = db.execute(
             "SELECT * FROM positions WHERE account = ? AND symbol = ? AND amount != '0'", (account, symbol)

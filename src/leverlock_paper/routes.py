@@ -82,9 +82,7 @@ _TRADING = (
         conditional_orders.read_algo_order,
         "symbol algoId clientAlgoId",
     ),
-    route(
-        "GET", "/fapi/v1/openAlgoOrders", Access.READ, conditional_orders.open_algos, "algoType symbol algoId"
-    ),
+    route("GET", "/fapi/v1/openAlgoOrders", Access.READ, conditional_orders.open_algos, "algoType symbol algoId"),
     route(
         "GET",
         "/fapi/v1/allAlgoOrders",
@@ -99,13 +97,9 @@ _SETTINGS = (
     route("POST", "/fapi/v1/leverage", Access.TRADE, settings.change_leverage, "symbol! leverage!"),
     route("POST", "/fapi/v1/marginType", Access.TRADE, settings.change_margin_type, "symbol! marginType!"),
     route("GET", "/fapi/v1/positionSide/dual", Access.READ, settings.read_position_mode, "", 30),
-    route(
-        "POST", "/fapi/v1/positionSide/dual", Access.TRADE, settings.change_position_mode, "dualSidePosition!"
-    ),
+    route("POST", "/fapi/v1/positionSide/dual", Access.TRADE, settings.change_position_mode, "dualSidePosition!"),
     route("GET", "/fapi/v1/multiAssetsMargin", Access.READ, settings.read_multi_assets, "", 30),
-    route(
-        "POST", "/fapi/v1/multiAssetsMargin", Access.TRADE, settings.change_multi_assets, "multiAssetsMargin!"
-    ),
+    route("POST", "/fapi/v1/multiAssetsMargin", Access.TRADE, settings.change_multi_assets, "multiAssetsMargin!"),
     route(
         "POST",
         "/fapi/v1/positionMargin",
@@ -205,9 +199,7 @@ _MARKET = (
 
 _HISTORY = (
     route("GET", "/fapi/v1/allOrders", Access.READ, history.all_orders, f"symbol! orderId {_WINDOW}", 5),
-    route(
-        "GET", "/fapi/v1/userTrades", Access.READ, history.user_trades, f"symbol! orderId fromId {_WINDOW}", 5
-    ),
+    route("GET", "/fapi/v1/userTrades", Access.READ, history.user_trades, f"symbol! orderId fromId {_WINDOW}", 5),
     route("GET", "/fapi/v1/income", Access.READ, history.income, f"symbol incomeType page {_WINDOW}", 30),
     route(
         "GET",
@@ -247,9 +239,7 @@ _WALLETS = (
         wallets.transfer_history,
         f"type! fromSymbol toSymbol {_PAGE}",
     ),
-    route(
-        "POST", "/sapi/v1/futures/transfer", Access.TRANSFER, wallets.futures_transfer, "asset! amount! type!"
-    ),
+    route("POST", "/sapi/v1/futures/transfer", Access.TRANSFER, wallets.futures_transfer, "asset! amount! type!"),
     route(
         "GET",
         "/sapi/v1/futures/transfer",
@@ -290,9 +280,7 @@ _WALLETS = (
         10,
     ),
     route("GET", "/sapi/v1/capital/config/getall", Access.READ, wallets.all_coins, "", 10),
-    route(
-        "POST", "/sapi/v3/asset/getUserAsset", Access.READ, wallets.user_assets, "asset needBtcValuation", 5
-    ),
+    route("POST", "/sapi/v3/asset/getUserAsset", Access.READ, wallets.user_assets, "asset needBtcValuation", 5),
     route("GET", "/sapi/v1/margin/allPairs", Access.KEY, wallets.margin_pairs),
     route("GET", "/sapi/v1/account/apiRestrictions", Access.READ, wallets.api_restrictions),
 )

@@ -26,9 +26,7 @@ def lively_account(venue: PaperVenue) -> Any:
     exchange.create_order(BTC, "limit", "buy", 0.01, round(price * 0.8))
     cancelled = exchange.create_order(BTC, "limit", "buy", 0.01, round(price * 0.7))
     exchange.cancel_order(cancelled["id"], BTC)
-    exchange.create_order(
-        BTC, "market", "sell", 0.01, None, {"stopLossPrice": round(price * 0.7), "reduceOnly": True}
-    )
+    exchange.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": round(price * 0.7), "reduceOnly": True})
     exchange.transfer("USDT", 100, "linear", "spot")
     # The signature of `withdraw` differs between ccxt releases; the call beneath does not.
     exchange.sapiPostCapitalWithdrawApply(

@@ -70,9 +70,7 @@ def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield exchange
 
 
-@pytest.mark.skipif(
-    not ships_structural_tests(), reason="the installed ccxt wheel ships no test/exchange package"
-)
+@pytest.mark.skipif(not ships_structural_tests(), reason="the installed ccxt wheel ships no test/exchange package")
 @pytest.mark.parametrize("read", READS)
 def test_ccxt_structural_test_of(lively: Any, read: str) -> None:
     lively.load_markets()

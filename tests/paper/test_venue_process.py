@@ -88,9 +88,7 @@ def test_one_seed_is_one_history_and_another_seed_another(tmp_path: Path) -> Non
     histories = []
     for seed in (7, 7, 8):
         with PaperVenue(tmp_path, seed=seed, market="walk") as venue:
-            candles = venue.public(
-                "/fapi/v1/klines", symbol="ETHUSDT", interval="1h", startTime=start, limit=200
-            ).json
+            candles = venue.public("/fapi/v1/klines", symbol="ETHUSDT", interval="1h", startTime=start, limit=200).json
             trades = venue.public("/fapi/v1/aggTrades", symbol="ETHUSDT", startTime=start, limit=50).json
             histories.append((candles, trades))
     assert len(histories[0][0]) == 200
@@ -98,9 +96,7 @@ def test_one_seed_is_one_history_and_another_seed_another(tmp_path: Path) -> Non
     assert histories[0] != histories[2]
 
 
-def test_stepping_moves_the_walk_and_is_refused_where_prices_are_set_by_hand(
-    tmp_path: Path, venue: PaperVenue
-) -> None:
+def test_stepping_moves_the_walk_and_is_refused_where_prices_are_set_by_hand(tmp_path: Path, venue: PaperVenue) -> None:
     headers = {"Authorization": f"Bearer {venue.admin_token}"}
     assert venue.send("POST", "/paper/v1/step", b'{"seconds":60}', headers).status == 409
     with PaperVenue(tmp_path, market="walk") as walking:

@@ -22,9 +22,7 @@ def now() -> int:
 
 @pytest.mark.parametrize("where", ["query", "body"])
 @pytest.mark.parametrize("kind", ["HMAC", "ED25519"])
-def test_a_signed_call_is_accepted_in_query_and_body(
-    venue: PaperVenue, account: int, kind: str, where: str
-) -> None:
+def test_a_signed_call_is_accepted_in_query_and_body(venue: PaperVenue, account: int, kind: str, where: str) -> None:
     key = venue.create_key(account, kind=kind)
     answer = venue.signed(key, "POST", LEVERAGE, {"symbol": "BTCUSDT", "leverage": 25}, where=where)
     assert answer.json == {"leverage": 25, "maxNotionalValue": "70000000", "symbol": "BTCUSDT"}
@@ -154,9 +152,7 @@ def test_a_key_with_an_ip_list_is_refused_from_elsewhere(venue: PaperVenue, acco
         ("symbol=NOPEUSDT&leverage=20", -1121),
     ],
 )
-def test_parameters_are_read_strictly(
-    venue: PaperVenue, account: int, key: VenueKey, text: str, code: int
-) -> None:
+def test_parameters_are_read_strictly(venue: PaperVenue, account: int, key: VenueKey, text: str, code: int) -> None:
     text = f"{quote(text, safe='=&%')}&timestamp={now()}"
     target = f"{LEVERAGE}?{text}&signature={signature_of(key, text)}"
     answer = venue.send("POST", target, b"", {"X-MBX-APIKEY": key.api_key})

@@ -48,9 +48,7 @@ def _balance(call: Call, asset: str, *amounts: object) -> dict[str, object]:
 
 def account_v3(call: Call) -> object:
     view = view_account(call.venue, call.account, call.now)
-    positions = [
-        _account_position_v3(view, p, call.now) for e in view.exposures.values() for p in e.positions
-    ]
+    positions = [_account_position_v3(view, p, call.now) for e in view.exposures.values() for p in e.positions]
     return _account_totals(view) | {"assets": _assets(call, view), "positions": positions}
 
 
@@ -115,9 +113,7 @@ def _asset(call: Call, asset: str, view: AccountView | None, amount: object) -> 
             view.available,
             view.withdrawable,
         )
-        updated = max(
-            [row["created"], *(p.update_time for e in view.exposures.values() for p in e.positions)]
-        )
+        updated = max([row["created"], *(p.update_time for e in view.exposures.values() for p in e.positions)])
     else:
         values = (amount, ZERO, amount, ZERO, ZERO, ZERO, ZERO, amount, ZERO, amount, amount)  # type: ignore[assignment]
         # The venue writes zero for an asset that never moved, and clients hide it then.

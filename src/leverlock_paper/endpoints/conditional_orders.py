@@ -33,9 +33,7 @@ def cancel_algo(call: Call) -> object:
     row = _named(call)
     if row is None or row["status"] != "NEW":
         raise refusal(-2011)
-    call.db.execute(
-        "UPDATE algo_orders SET status = 'CANCELED', update_time = ? WHERE id = ?", (call.now, row["id"])
-    )
+    call.db.execute("UPDATE algo_orders SET status = 'CANCELED', update_time = ? WHERE id = ?", (call.now, row["id"]))
     return {"algoId": row["id"], "clientAlgoId": row["client_id"], "code": "200", "msg": "success"}
 
 

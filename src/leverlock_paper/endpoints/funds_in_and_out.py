@@ -91,8 +91,7 @@ def deposit_history(call: Call) -> object:
     """Deposits are made by the admin surface; those into the spot wallet appear here."""
     window = window_of(call, default_limit=1000, most=1000)
     rows = call.db.execute(
-        "SELECT * FROM deposits WHERE account = ? AND wallet = 'SPOT' AND time BETWEEN ? AND ?"
-        " ORDER BY id DESC",
+        "SELECT * FROM deposits WHERE account = ? AND wallet = 'SPOT' AND time BETWEEN ? AND ? ORDER BY id DESC",
         (call.account, window.start, window.end),
     ).fetchall()
     coin, offset = call.params.text("coin"), call.params.integer("offset", 0)

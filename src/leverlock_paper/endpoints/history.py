@@ -24,8 +24,7 @@ def _select(call: Call, table: str, where: str, values: tuple[object, ...], wind
     """Rows in the window, oldest first: the oldest ones when a start is named, else the newest."""
     order = "ASC" if window.from_start else "DESC"
     rows = call.db.execute(
-        f"SELECT * FROM {table} WHERE account = ? AND time BETWEEN ? AND ?{where}"
-        f" ORDER BY id {order} LIMIT ? OFFSET ?",
+        f"SELECT * FROM {table} WHERE account = ? AND time BETWEEN ? AND ?{where} ORDER BY id {order} LIMIT ? OFFSET ?",
         (call.account, window.start, window.end, *values, window.limit, (window.page - 1) * window.limit),
     ).fetchall()
     return rows if window.from_start else rows[::-1]
@@ -44,15 +43,10 @@ def user_trades(call: Call) -> object:
     order = call.params.optional_integer("orderId")
     if order is not None:
         where, values = where + " AND order_id = ?", (*values, order)  # type: ignore[assignment]
-    return [
-        fill_document(row)
-        for row in _after(call, "fills", "fromId", where=where, values=values, window=window)
-    ]
+    return [fill_document(row) for row in _after(call, "fills", "fromId", where=where, values=values, window=window)]
 
 
-def _after(
-    call: Call, table: str, name: str, *, where: str, values: tuple[object, ...], window: Window
-) -> list[Row]:
+def _after(call: Call, table: str, name: str, *, where: str, values: tuple[object, ...], window: Window) -> list[Row]:
     """As `_select`, from a given id on when the call names one."""
     first = call.params.optional_integer(name)
     if first is None:

@@ -15,9 +15,7 @@ def create(call: Call) -> object:
         "SELECT key FROM listen_keys WHERE account = ? AND expires > ?", (call.account, call.now)
     ).fetchone()
     key = row["key"] if row else random_name()
-    call.db.execute(
-        "INSERT OR REPLACE INTO listen_keys VALUES (?, ?, ?)", (call.account, key, call.now + LIFE_MS)
-    )
+    call.db.execute("INSERT OR REPLACE INTO listen_keys VALUES (?, ?, ?)", (call.account, key, call.now + LIFE_MS))
     return {"listenKey": key}
 
 

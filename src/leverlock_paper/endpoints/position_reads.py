@@ -78,9 +78,7 @@ def _risk(view: AccountView, exposure: Exposure, position: Position) -> dict[str
     }
 
 
-def exposure_and_position(
-    call: Call, view: AccountView, symbol: Symbol, side: str
-) -> tuple[Exposure, Position]:
+def exposure_and_position(call: Call, view: AccountView, symbol: Symbol, side: str) -> tuple[Exposure, Position]:
     exposure = view.exposures.get(symbol.name)
     if exposure is None:
         leverage, isolated = settings_of(call.db, call.account, symbol.name)

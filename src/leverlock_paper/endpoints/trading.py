@@ -184,7 +184,5 @@ def countdown_cancel_all(call: Call) -> object:
     countdown = call.params.integer("countdownTime", most=3_600_000 * 24)
     call.db.execute("DELETE FROM countdowns WHERE account = ? AND symbol = ?", (call.account, symbol))
     if countdown:
-        call.db.execute(
-            "INSERT INTO countdowns VALUES (?, ?, ?)", (call.account, symbol, call.now + countdown)
-        )
+        call.db.execute("INSERT INTO countdowns VALUES (?, ?, ?)", (call.account, symbol, call.now + countdown))
     return {"symbol": symbol, "countdownTime": str(countdown)}
