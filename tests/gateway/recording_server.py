@@ -1,5 +1,6 @@
 """A real uvicorn server on a free loopback port, with an application that records what reaches it."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -23,6 +24,7 @@ class Recording:
     address: tuple[str, int] = ("", 0)
     begun: list[dict[str, Any]] = field(default_factory=list)
     whole: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)  # `/slow` answers when it is set
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self.begun.append(scope)
@@ -37,6 +39,8 @@ class Recording:
             body += event["body"]
             if not event["more_body"]:
                 break
+        if scope["path"] == "/slow":
+            await asyncio.to_thread(self.gate.wait, 10)
         self.whole.append((scope["method"], scope["raw_path"] + b"?" + scope["query_string"], body))
         seen = {
             "client": scope["client"][0],

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -225,11 +226,30 @@ def test_the_largest_head_is_exactly_the_limit() -> None:
 
 @pytest.mark.bar("B72")
 @pytest.mark.parametrize("extra", [SMUGGLED, b"\r\n", b"x", post(HOST), b"0\r\n\r\n" + SMUGGLED])
-def test_bytes_after_a_request_are_never_another_request(recorded: Recording, extra: bytes) -> None:
-    answer = exchange(recorded.address, post(HOST + CL5, b"hello") + extra)
+@pytest.mark.parametrize("body", [b"hello", b""])
+@pytest.mark.parametrize("later", [False, True])
+def test_bytes_after_a_request_are_never_another_request(
+    recorded: Recording, extra: bytes, body: bytes, later: bool
+) -> None:
+    """In the same segment, or in a later one that arrives before the answer."""
+    message = post(HOST + b"Content-Length: %d\r\n" % len(body), body, b"POST /slow HTTP/1.1")
+    recorded.gate.clear()
+    with socket.create_connection(recorded.address, timeout=5) as connection:
+        connection.sendall(message if later else message + extra)
+        while not recorded.begun:
+            time.sleep(0.001)
+        if later:
+            connection.sendall(extra)
+            # A second connection is served only after the loop has read what came before it.
+            exchange(recorded.address, post(HOST + b"Connection: close\r\n"))
+            recorded.whole.clear()
+        recorded.gate.set()
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.count(b"HTTP/1.1") == 1
-    assert recorded.whole == [("POST", b"/order?", b"hello")]
+    assert recorded.whole == [("POST", b"/slow?", body)]
 
 
 def test_an_answer_ahead_of_the_body_does_not_move_the_frame(recorded: Recording) -> None:

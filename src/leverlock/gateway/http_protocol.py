@@ -92,7 +92,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self.access_log = False
         self._head = bytearray()  # the part of a head that has arrived
         self._body_left = 0
-        self._seen: set[bytes] = set()  # single headers of the current head
+        self._single: dict[bytes, bytes] = {}  # of the current head, those that may stand once
         self._length = 0
         self._fault = "Malformed request."
         self._deadline: asyncio.TimerHandle | None = None
@@ -164,7 +164,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if _HEAD.fullmatch(head) is None:
             self._refuse("Malformed request head.")
             return
-        self._seen.clear()
+        self._single.clear()
         self._length = 0
         self._fault = "Malformed request."
         try:
@@ -194,29 +194,27 @@ class StrictHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
+        value = value.rstrip(b" \t")
         if name in _SINGLE:
-            if name in self._seen:
+            if name in self._single:
                 self._reject("A header that must stand once was sent twice.")
-            self._seen.add(name)
+            self._single[name] = value
         elif name in _REFUSED:
             self._reject("Transfer codings, trailers and upgrades are not taken; send Content-Length.")
         elif name.startswith(_CLAIMS) or b"_" in name:
             return
-        super().on_header(name, value.rstrip(b" \t"))
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        host = length = expect = None
-        for name, value in self.headers:
-            if name == b"host":
-                host = value
-            elif name == b"content-length":
-                length = value
-            elif name == b"expect":
-                expect = value
-        if host is None or _HOST.fullmatch(host) is None:
+        single = self._single
+        if _HOST.fullmatch(single.get(b"host", b"")) is None:
             self._reject("Exactly one valid Host is needed.")
-        if expect is not None and expect.lower() != b"100-continue":
-            self._reject("Unknown expectation.")
+        expect = single.get(b"expect")
+        if expect is not None:
+            if expect.lower() != b"100-continue":
+                self._reject("Unknown expectation.")
+            self.expect_100_continue = True
+        length = single.get(b"content-length")
         if length is not None:
             if _LENGTH.fullmatch(length) is None:
                 self._reject("Content-Length is not a plain number.")

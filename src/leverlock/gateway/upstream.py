@@ -119,7 +119,6 @@ class Upstream:
             timeout=self._timeout,
             auto_decompress=False,
             trust_env=False,
-            response_class=_FramedResponse,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
         # On a kept connection that drops, aiohttp sends GET, PUT and DELETE a second time, and has no public
@@ -190,6 +189,11 @@ class Upstream:
         if status < 200:
             response.close()
             return Unknown("The venue switched protocols.", status)
+        coding = response.headers.get("Transfer-Encoding", "")
+        if "Content-Length" not in response.headers and coding.lower() != "chunked" and status not in (204, 304):
+            # It would end with the connection, and could not be told from an answer that was cut.
+            response.close()
+            return Unknown("The venue's answer has no certain end.", status)
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.content.iter_any():
@@ -226,27 +230,6 @@ class _CleanConnector(TCPConnector):
                 return connection
             connection.close()
         raise aiohttp.ConnectionTimeoutError("The venue speaks before it is asked.")
-
-
-class _FramedResponse(ClientResponse):
-    """An answer whose end is told by exactly one of Content-Length and chunked coding.
-
-    An answer that ends with the connection cannot be told from one that was cut, and one with two lengths
-    can be cut by us elsewhere than by the venue. Its connection is closed here, because aiohttp has put it
-    back into the pool already when the body came together with the head.
-    """
-
-    async def start(self, connection: Connection) -> ClientResponse:
-        protocol = connection.protocol
-        await super().start(connection)
-        lengths = len(self.headers.getall("Content-Length", ()))
-        codings = len(self.headers.getall("Transfer-Encoding", ()))
-        bodiless = self.status < 200 or self.status in (204, 304)
-        if lengths + codings != 1 and not (bodiless and lengths + codings == 0):
-            if protocol is not None:
-                protocol.close()
-            raise aiohttp.ClientPayloadError("The venue's answer has no certain end.")
-        return self
 
 
 def _origin(base: str, unsafe_plain_http: bool) -> str:
