@@ -48,8 +48,9 @@ class ReplayCache:
     def __len__(self) -> int:
         return self._size
 
-    def remember(self, signature: bytes, *, ends_at: int, now: int) -> None:
-        """Accept `signature` once; `ends_at` is the last valid millisecond, `now` the venue's clock in ms.
+    def remember(self, fingerprint: bytes, *, ends_at: int, now: int) -> None:
+        """Accept a signed request once. `fingerprint` is the decoded signature, after it has verified;
+        `ends_at` its last valid millisecond, `now` the venue's clock in milliseconds.
 
         Raises AlreadySeen, WindowEnded or CacheFull; after each of them nothing has been remembered.
         """
@@ -61,13 +62,13 @@ class ReplayCache:
             raise WindowEnded("The receive window of this signature has ended.")
         key = ends_at // _BUCKET_MS
         bucket = self._buckets.get(key)
-        if bucket is not None and signature in bucket:
+        if bucket is not None and fingerprint in bucket:
             raise AlreadySeen("This signed request was received before.")
         if self._size >= self._capacity:
             raise CacheFull("Too many signed requests are within their receive window.")
         if bucket is None:
             bucket = self._buckets[key] = set()
-        bucket.add(signature)
+        bucket.add(fingerprint)
         self._size += 1
 
     def _forget_before(self, now: int) -> None:
