@@ -45,7 +45,8 @@ READS: dict[str, list[Any]] = {
 }
 
 # What ccxt leaves empty for this dialect whatever the venue says: the third version of positionRisk has no
-# leverage, the income lines have an amount and little else (and ccxt a type word of its own), deposits and withdrawals no time of change.
+# leverage; the income lines have an amount and little else, and ccxt gives them a type word outside its own
+# list; deposits and withdrawals have no time of change.
 EMPTY_BY_NATURE: dict[str, set[str]] = {
     "fetch_positions": {"leverage"},
     "fetch_ledger": {"account", "status", "before", "after", "fee", "type"},
