@@ -250,6 +250,12 @@ def test_a_batch_answers_leg_by_leg(venue: PaperVenue, account: int, key: VenueK
     ]
     changed = venue.signed(key, "PUT", BATCH, {"batchOrders": json.dumps(amended)}).json
     assert [leg["origQty"] for leg in changed] == ["0.020", "0.020"]
+    # A refused amendment leaves its order as it was, also inside a batch.
+    refused = venue.signed(
+        key, "PUT", BATCH, {"batchOrders": json.dumps([amended[0] | {"quantity": "9"}])}
+    ).json
+    assert refused[0]["code"] == -2019
+    assert state(venue, key, answers[0]["orderId"])["status"] == "NEW"
     numbers = json.dumps([answers[0]["orderId"], 10**9])
     cancelled = venue.signed(key, "DELETE", BATCH, {"symbol": "BTCUSDT", "orderidlist": numbers}).json
     assert cancelled[0]["status"] == "CANCELED"

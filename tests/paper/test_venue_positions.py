@@ -93,9 +93,11 @@ def test_an_isolated_position_loses_its_own_margin_and_no_more(
     set_up(venue, key, "marginType", symbol="BTCUSDT", marginType="ISOLATED")
     set_up(venue, key, "leverage", symbol="BTCUSDT", leverage=50)
     trade(venue, key, "SELL", "0.1")
+    trade(venue, key, "SELL", "0.1")
+    trade(venue, key, "BUY", "0.1", reduceOnly="true")
     before = wallet(venue, account)
     isolated = Decimal(risk(venue, key)["isolatedWallet"])
-    assert isolated == Decimal("59997") * Decimal("0.1") / 50
+    assert isolated == Decimal("59997") * Decimal("0.1") / 50, "half the position, half its margin"
     venue.set_price("BTCUSDT", "75000")
     assert risk(venue, key)["positionAmt"] == "0.000"
     assert wallet(venue, account) == before - isolated
