@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,13 +54,6 @@ EMPTY_BY_NATURE: dict[str, set[str]] = {
 }
 
 
-def ships_structural_tests() -> bool:
-    try:
-        return importlib.util.find_spec(PACKAGE) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A walking market, and an account that has traded, holds a position and has open orders."""
@@ -71,7 +63,6 @@ def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield exchange
 
 
-@pytest.mark.skipif(not ships_structural_tests(), reason="the installed ccxt wheel ships no test/exchange package")
 @pytest.mark.parametrize("read", READS)
 def test_ccxt_structural_test_of(lively: Any, read: str) -> None:
     lively.load_markets()

@@ -74,9 +74,7 @@ def test_batches(bot: Any) -> None:
 def test_conditional_orders(venue: PaperVenue, bot: Any) -> None:
     bot.create_order(BTC, "market", "buy", 0.01)
     stop = bot.create_order(BTC, "market", "sell", 0.01, None, {"stopLossPrice": 58_000, "reduceOnly": True})
-    goal = bot.create_order(
-        BTC, "market", "sell", 0.01, None, {"takeProfitPrice": 62_000, "reduceOnly": True}
-    )
+    goal = bot.create_order(BTC, "market", "sell", 0.01, None, {"takeProfitPrice": 62_000, "reduceOnly": True})
     opened = bot.fetch_open_orders(BTC, None, None, {"trigger": True})
     assert {row["id"] for row in opened} == {stop["id"], goal["id"]}
     bot.cancel_order(goal["id"], BTC, {"trigger": True})

@@ -23,9 +23,7 @@ def test_an_unknown_outcome_before_or_after_acting(
     venue: PaperVenue, account: int, key: VenueKey, when: str, executed: int
 ) -> None:
     venue.clear_calls()
-    venue.add_fault(
-        ORDER, when=when, status=503, code=-1007, msg="Timeout waiting for response from backend server."
-    )
+    venue.add_fault(ORDER, when=when, status=503, code=-1007, msg="Timeout waiting for response from backend server.")
     answer = buy(venue, key)
     assert (answer.status, answer.code) == (503, -1007)
     assert len(venue.account(account)["positions"]) == executed
@@ -80,10 +78,7 @@ def test_limits_are_counted_told_and_enforced(tmp_path: Path) -> None:
         key = venue.create_key(venue.create_account())
         # The venue's clock is put to the start of a minute: no window ends while the test counts.
         venue.admin("POST", "clock", {"offsetMs": 60_000 - int(time.time() * 1000) % 60_000})
-        told = {
-            row["rateLimitType"]: row["limit"]
-            for row in venue.public("/fapi/v1/exchangeInfo").json["rateLimits"]
-        }
+        told = {row["rateLimitType"]: row["limit"] for row in venue.public("/fapi/v1/exchangeInfo").json["rateLimits"]}
         assert told["REQUEST_WEIGHT"] == 60
         moment = venue.public("/fapi/v1/time").json["serverTime"]
         answers = [buy(venue, key, timestamp=moment) for _ in range(4)]

@@ -49,9 +49,7 @@ def test_types_on_the_wire_are_those_of_the_real_venue(venue: PaperVenue, key: V
     assert isinstance(made["orderId"], int)
     assert isinstance(made["updateTime"], int)
     assert made["reduceOnly"] is False
-    assert all(
-        isinstance(made[name], str) for name in ("price", "avgPrice", "origQty", "executedQty", "cumQuote")
-    )
+    assert all(isinstance(made[name], str) for name in ("price", "avgPrice", "origQty", "executedQty", "cumQuote"))
 
 
 def test_an_acknowledged_order_answers_before_its_fill(venue: PaperVenue, key: VenueKey) -> None:
@@ -60,9 +58,7 @@ def test_an_acknowledged_order_answers_before_its_fill(venue: PaperVenue, key: V
     assert state(venue, key, made["orderId"])["status"] == "FILLED"
 
 
-def test_a_limit_order_rests_and_fills_at_its_price_when_the_market_comes(
-    venue: PaperVenue, key: VenueKey
-) -> None:
+def test_a_limit_order_rests_and_fills_at_its_price_when_the_market_comes(venue: PaperVenue, key: VenueKey) -> None:
     made = limit(venue, key, "59000").json
     assert made["status"] == "NEW"
     venue.set_price("BTCUSDT", "59001")
@@ -155,18 +151,12 @@ def test_scientific_notation_of_the_usual_clients_is_read(venue: PaperVenue, key
 
 def test_the_position_limit_of_the_leverage(venue: PaperVenue) -> None:
     rich = venue.create_key(venue.create_account({"futures": {"USDT": "1000000"}}))
-    assert (
-        venue.signed(rich, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 125}).status == 200
-    )
+    assert venue.signed(rich, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 125}).status == 200
     assert order(venue, rich, quantity="4.9").status == 200
     assert order(venue, rich, quantity="0.2").code == -2027
-    assert (
-        venue.signed(rich, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 100}).status == 200
-    )
+    assert venue.signed(rich, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 100}).status == 200
     assert order(venue, rich, quantity="0.2").status == 200
-    assert (
-        venue.signed(rich, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 125}).code == -2027
-    )
+    assert venue.signed(rich, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": 125}).code == -2027
 
 
 def test_reduce_only_closes_at_most_the_position(venue: PaperVenue, key: VenueKey) -> None:
@@ -177,9 +167,7 @@ def test_reduce_only_closes_at_most_the_position(venue: PaperVenue, key: VenueKe
     assert position(venue, key)["positionAmt"] == "0.000"
 
 
-def test_a_resting_reduce_only_order_expires_when_the_position_is_gone(
-    venue: PaperVenue, key: VenueKey
-) -> None:
+def test_a_resting_reduce_only_order_expires_when_the_position_is_gone(venue: PaperVenue, key: VenueKey) -> None:
     order(venue, key)
     made = limit(venue, key, "61000", side="SELL", reduceOnly="true").json
     order(venue, key, side="SELL")
@@ -212,10 +200,7 @@ def test_orders_of_another_account_do_not_exist(venue: PaperVenue, key: VenueKey
     named = {"symbol": "BTCUSDT", "orderId": number}
     assert venue.signed(stranger, "GET", ORDER, named).code == -2013
     assert venue.signed(stranger, "DELETE", ORDER, named).code == -2011
-    assert (
-        venue.signed(stranger, "PUT", ORDER, named | {"side": "BUY", "quantity": "1", "price": "1"}).code
-        == -2013
-    )
+    assert venue.signed(stranger, "PUT", ORDER, named | {"side": "BUY", "quantity": "1", "price": "1"}).code == -2013
     assert venue.signed(stranger, "GET", "/fapi/v1/openOrders").json == []
 
 
@@ -251,9 +236,7 @@ def test_a_batch_answers_leg_by_leg(venue: PaperVenue, account: int, key: VenueK
     changed = venue.signed(key, "PUT", BATCH, {"batchOrders": json.dumps(amended)}).json
     assert [leg["origQty"] for leg in changed] == ["0.020", "0.020"]
     # A refused amendment leaves its order as it was, also inside a batch.
-    refused = venue.signed(
-        key, "PUT", BATCH, {"batchOrders": json.dumps([amended[0] | {"quantity": "9"}])}
-    ).json
+    refused = venue.signed(key, "PUT", BATCH, {"batchOrders": json.dumps([amended[0] | {"quantity": "9"}])}).json
     assert refused[0]["code"] == -2019
     assert state(venue, key, answers[0]["orderId"])["status"] == "NEW"
     numbers = json.dumps([answers[0]["orderId"], 10**9])
@@ -276,9 +259,7 @@ def test_a_batch_answers_leg_by_leg(venue: PaperVenue, account: int, key: VenueK
         ('[{"symbol":["BTCUSDT"]}]', -1130),
     ],
 )
-def test_a_batch_that_cannot_be_read_is_refused_whole(
-    venue: PaperVenue, key: VenueKey, text: str, code: int
-) -> None:
+def test_a_batch_that_cannot_be_read_is_refused_whole(venue: PaperVenue, key: VenueKey, text: str, code: int) -> None:
     assert venue.signed(key, "POST", BATCH, {"batchOrders": text}).code == code
 
 
@@ -291,9 +272,7 @@ def test_cancelling_all_of_a_symbol_leaves_the_others(venue: PaperVenue, key: Ve
     assert [row["symbol"] for row in opened] == ["ETHUSDT"]
 
 
-def test_the_countdown_cancels_when_nobody_calls_again(
-    venue: PaperVenue, account: int, key: VenueKey
-) -> None:
+def test_the_countdown_cancels_when_nobody_calls_again(venue: PaperVenue, account: int, key: VenueKey) -> None:
     limit(venue, key, "50000")
     countdown = {"symbol": "BTCUSDT", "countdownTime": 150}
     answer = venue.signed(key, "POST", "/fapi/v1/countdownCancelAll", countdown)

@@ -87,9 +87,7 @@ def test_a_crossed_account_is_liquidated_where_the_venue_said(venue: PaperVenue)
     assert wallet(venue, account) >= 0
 
 
-def test_an_isolated_position_loses_its_own_margin_and_no_more(
-    venue: PaperVenue, account: int, key: VenueKey
-) -> None:
+def test_an_isolated_position_loses_its_own_margin_and_no_more(venue: PaperVenue, account: int, key: VenueKey) -> None:
     set_up(venue, key, "marginType", symbol="BTCUSDT", marginType="ISOLATED")
     set_up(venue, key, "leverage", symbol="BTCUSDT", leverage=50)
     trade(venue, key, "SELL", "0.1")
@@ -101,14 +99,10 @@ def test_an_isolated_position_loses_its_own_margin_and_no_more(
     venue.set_price("BTCUSDT", "75000")
     assert risk(venue, key)["positionAmt"] == "0.000"
     assert wallet(venue, account) == before - isolated
-    assert "INSURANCE_CLEAR" in [
-        row["incomeType"] for row in venue.signed(key, "GET", "/fapi/v1/income").json
-    ]
+    assert "INSURANCE_CLEAR" in [row["incomeType"] for row in venue.signed(key, "GET", "/fapi/v1/income").json]
 
 
-def test_position_margin_moves_between_cross_and_isolated(
-    venue: PaperVenue, account: int, key: VenueKey
-) -> None:
+def test_position_margin_moves_between_cross_and_isolated(venue: PaperVenue, account: int, key: VenueKey) -> None:
     margin = {"symbol": "BTCUSDT", "amount": "100", "type": 1}
     assert venue.signed(key, "POST", "/fapi/v1/positionMargin", margin).code == -4054
     set_up(venue, key, "marginType", symbol="BTCUSDT", marginType="ISOLATED")
@@ -118,10 +112,7 @@ def test_position_margin_moves_between_cross_and_isolated(
     assert Decimal(risk(venue, key)["isolatedWallet"]) == before + 100
     assert Decimal(risk(venue, key)["liquidationPrice"]) < price
     assert venue.signed(key, "POST", "/fapi/v1/positionMargin", margin | {"amount": "99999"}).code == -4050
-    assert (
-        venue.signed(key, "POST", "/fapi/v1/positionMargin", margin | {"amount": "200", "type": 2}).code
-        == -4051
-    )
+    assert venue.signed(key, "POST", "/fapi/v1/positionMargin", margin | {"amount": "200", "type": 2}).code == -4051
     set_up(venue, key, "positionMargin", **(margin | {"amount": "90", "type": 2}))
     history = venue.signed(key, "GET", "/fapi/v1/positionMargin/history", {"symbol": "BTCUSDT"}).json
     assert [(row["type"], row["amount"]) for row in history] == [(1, "100"), (2, "90")]
@@ -135,10 +126,7 @@ def test_hedge_mode_keeps_two_sides_that_cannot_flip(venue: PaperVenue, key: Ven
     assert risk(venue, key, "SHORT")["positionAmt"] == "-0.050"
     values = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.1"}
     assert venue.signed(key, "POST", ORDER, values).code == -4061
-    assert (
-        venue.signed(key, "POST", ORDER, values | {"positionSide": "LONG", "reduceOnly": "true"}).code
-        == -1106
-    )
+    assert venue.signed(key, "POST", ORDER, values | {"positionSide": "LONG", "reduceOnly": "true"}).code == -1106
     trade(venue, key, "SELL", "5", positionSide="LONG")
     assert risk(venue, key, "LONG")["positionAmt"] == "0.000"
     assert venue.signed(key, "POST", ORDER, values | {"positionSide": "LONG"}).code == -2022

@@ -94,9 +94,7 @@ def test_what_a_position_uses_cannot_leave(venue: PaperVenue, account: int, key:
     order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.5"}
     assert venue.signed(key, "POST", "/fapi/v1/order", order).status == 200
     free = next(
-        row["maxWithdrawAmount"]
-        for row in venue.signed(key, "GET", "/fapi/v3/balance").json
-        if row["asset"] == "USDT"
+        row["maxWithdrawAmount"] for row in venue.signed(key, "GET", "/fapi/v3/balance").json if row["asset"] == "USDT"
     )
     assert Decimal(free) < 8_500
     assert transfer(venue, key, "UMFUTURE_MAIN", str(Decimal(free) + 1)).code == -5013
@@ -104,9 +102,7 @@ def test_what_a_position_uses_cannot_leave(venue: PaperVenue, account: int, key:
     assert transfer(venue, key, "UMFUTURE_MAIN", "1").code == -5013
 
 
-def test_a_withdrawal_debits_the_spot_wallet_and_is_recorded(
-    venue: PaperVenue, account: int, key: VenueKey
-) -> None:
+def test_a_withdrawal_debits_the_spot_wallet_and_is_recorded(venue: PaperVenue, account: int, key: VenueKey) -> None:
     number = withdraw(venue, key, withdrawOrderId="mine").json["id"]
     assert usdt(venue, account)["spot"] == 400
     [row] = venue.signed(key, "GET", "/sapi/v1/capital/withdraw/history", {"coin": "USDT"}).json
@@ -140,9 +136,7 @@ def test_refused_withdrawals_change_nothing(
 def test_deposits_and_addresses(venue: PaperVenue, key: VenueKey) -> None:
     [row] = venue.signed(key, "GET", "/sapi/v1/capital/deposit/hisrec").json
     assert (row["coin"], row["amount"], row["status"]) == ("USDT", "500", 1)
-    address = venue.signed(
-        key, "GET", "/sapi/v1/capital/deposit/address", {"coin": "USDT", "network": "TRX"}
-    ).json
+    address = venue.signed(key, "GET", "/sapi/v1/capital/deposit/address", {"coin": "USDT", "network": "TRX"}).json
     assert address["address"].startswith("T")
     [spot] = venue.signed(key, "POST", "/sapi/v3/asset/getUserAsset").json
     assert (spot["asset"], spot["free"]) == ("USDT", "500")
