@@ -98,8 +98,11 @@ class Prices:
 
     def _note(self, name: str, moment: int, price: Decimal | None) -> None:
         times, prices = self._events.setdefault(name, ([], []))
-        # A clock set back must not make an older price win over a newer one.
-        times.append(max(moment, times[-1]) if times else moment)
+        # After a clock was set back, what was set in the time then called future is void.
+        while times and times[-1] > moment:
+            times.pop()
+            prices.pop()
+        times.append(moment)
         prices.append(price)
         self.version += 1
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import ccxt
 import pytest
 
-from venue_process import PaperVenue, VenueKey, point_ccxt
-
-BTC = "BTC/USDT:USDT"
+from venue_process import PaperVenue, VenueKey
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +32,3 @@ def account(venue: PaperVenue) -> int:
 @pytest.fixture
 def key(venue: PaperVenue, account: int) -> VenueKey:
     return venue.create_key(account)
-
-
-@pytest.fixture
-def exchange(venue: PaperVenue, key: VenueKey) -> Any:
-    """The unmodified ccxt package, pointed at the venue by configuration only."""
-    return ccxt_of(venue, key)
-
-
-def ccxt_of(venue: PaperVenue, key: VenueKey) -> Any:
-    client = ccxt.binanceusdm({"apiKey": key.api_key, "secret": key.secret, "enableRateLimit": False})
-    return point_ccxt(client, venue.url)
