@@ -1,0 +1,1 @@
+"""What is fast, measured against peers and floors in the same run. Ratios are the result; absolute times are not."""
