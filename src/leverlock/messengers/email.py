@@ -114,7 +114,7 @@ def one_address(text: str) -> str:
         raise ValueError("not a mail address")
     try:
         address = Address(addr_spec=text)
-    except (MessageError, IndexError) as error:
+    except (MessageError, IndexError, ValueError) as error:
         raise ValueError("not a mail address") from error
     if not address.username or not address.domain or address.addr_spec != text:
         raise ValueError("not a mail address")

@@ -98,14 +98,15 @@ class Outbox:
         taken = [message for message in due if message.message_id not in held_before]
         for message in taken:
             target = (message.channel, message.target)
+            crowded = self._lane_length[target] >= LANE_MOST
             self._lane_length[target] += 1
-            self._held[message.message_id] = asyncio.create_task(self._hold(message, target))
+            self._held[message.message_id] = asyncio.create_task(self._hold(message, target, crowded=crowded))
         return len(taken) >= room
 
-    async def _hold(self, message: Message, target: Target) -> None:
-        """One message from taking to marking."""
+    async def _hold(self, message: Message, target: Target, *, crowded: bool) -> None:
+        """One message from taking to marking; where the lane is full already, it is put off."""
         try:
-            if self._lane_length[target] > LANE_MOST:
+            if crowded:
                 await self._mark(_put_off(message, BEHIND_MS, "receiver is behind"))
                 return
             lane = self._lanes.setdefault(target, asyncio.Semaphore(LANE_AT_ONCE))

@@ -59,6 +59,8 @@ class WebhookMessenger:
                 answer.close()  # nobody reads what a receiver says beyond its status
         except NotAllowed as error:
             raise DeliveryFailed(str(error), final=True) from error
+        except aiohttp.InvalidURL as error:
+            raise DeliveryFailed("not a webhook address", final=True) from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise DeliveryFailed(type(error).__name__) from error
         if not 200 <= status < 300:
