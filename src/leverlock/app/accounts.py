@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from leverlock.domain.account import SYSTEM_ACCOUNT
+from leverlock.app.closing import revoke_live
+from leverlock.app.notices import notify
+from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, make_id, text_of
@@ -20,6 +22,33 @@ def create_account(tx: Transaction, world: World, *, login: str, password_hash: 
     tx.lock_account(account_id)
     tx.record(AuditEvent(EventKind.ACCOUNT_CREATED, by, {"login": login}))
     return account_id
+
+
+def lock(tx: Transaction, world: World, *, account_id: str, by: str) -> None:
+    """Stop an account: its sessions end, and every challenge and grant is void with this commit (B52).
+
+    What was begun before the lock cannot be finished after it; cancels still pass.
+    Raises Refused: UNKNOWN_ID, CONFLICT.
+    """
+    tx.lock_account(account_id)
+    if account_id == SYSTEM_ACCOUNT or not tx.set_account_state(account_id, AccountState.LOCKED):
+        raise Refused(Reason.CONFLICT, "the account is locked already")
+    tx.record(AuditEvent(EventKind.ACCOUNT_LOCKED, by))
+    revoke_live(tx, account_id, because="account_locked", by=by)
+    for ended in tx.end_other_sessions(account_id, keep=""):
+        tx.record(AuditEvent(EventKind.SESSION_ENDED, by, {"session": ended, "because": "account_locked"}))
+    tx.note_change(account_id)
+    notify(tx, world, account_id, kind="account.locked")
+
+
+def unlock(tx: Transaction, world: World, *, account_id: str, by: str) -> None:
+    """Let an account go on; what the lock voided stays void. Raises Refused: UNKNOWN_ID, CONFLICT."""
+    tx.lock_account(account_id)
+    if account_id == SYSTEM_ACCOUNT or not tx.set_account_state(account_id, AccountState.ACTIVE):
+        raise Refused(Reason.CONFLICT, "the account is not locked")
+    tx.record(AuditEvent(EventKind.ACCOUNT_UNLOCKED, by))
+    tx.note_change(account_id)
+    notify(tx, world, account_id, kind="account.unlocked")
 
 
 def set_address(tx: Transaction, world: World, *, account_id: str, channel: Channel, target: str, by: str) -> str:

@@ -52,10 +52,10 @@ def start(tx: Transaction, world: World, *, session: Session, environment: Envir
     """Begin binding an app: a fresh secret of this account and environment alone (B2).
 
     Answers `Asked` where a proof is demanded first; the same call again, once it is given, begins.
-    Raises Refused: PASSWORD_TOO_OLD, NO_USABLE_FACTOR and whatever `redeem_or_ask` raises.
+    Raises Refused: ACCOUNT_LOCKED, PASSWORD_TOO_OLD, NO_USABLE_FACTOR and whatever `redeem_or_ask` raises.
     """
     account_id = session.account_id
-    tx.lock_account(account_id)
+    tx.lock_account(account_id).must_be_active()
     voucher = _voucher(tx, account_id, environment)
     if voucher is None:
         if tx.now >= session.password_at + world.limits.password_fresh_ms:

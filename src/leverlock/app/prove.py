@@ -44,8 +44,8 @@ def prove(
     """Approve the marked challenges with one live code (and the master password where one of them demands it).
 
     Raises Refused: UNKNOWN_ID, CANNOT_GROUP, CHALLENGE_EXPIRED, CHALLENGE_FAILED, CHALLENGE_NOT_PENDING,
-    FACTOR_BLOCKED, FACTOR_DISABLED, ACCOUNT_BUDGET_SPENT, WRONG_CODE, CODE_ALREADY_USED. Whatever is raised after the
-    charge leaves the charge in place.
+    ACCOUNT_LOCKED, FACTOR_BLOCKED, FACTOR_DISABLED, ACCOUNT_BUDGET_SPENT, WRONG_CODE, CODE_ALREADY_USED. Whatever is
+    raised after the charge leaves the charge in place.
     """
     account = tx.lock_account(account_id)
     tx.if_refused(EventKind.ANSWER_REFUSED, answered_by, challenges=[text[:64] for text in challenge_ids])
@@ -107,7 +107,9 @@ def charge_answer(
     """Count one wrong answer, of the account and of the factor, before anything is compared (B74, B77).
 
     Where the environment has no authenticator the account alone is charged, so that the answer is the same.
+    A locked account is refused before anything is evaluated.
     """
+    account.must_be_active()
     spent = account.budget.charged(tx.now, world.limits)
     if authenticator is None:
         charge = Charge(spent, challenge_ids=challenge_ids)

@@ -84,7 +84,8 @@ def complete_login(tx: Transaction, world: World, *, token: str, code: str) -> S
     if not tx.complete_session(account_id, session.session_id):
         raise Refused(Reason.CONFLICT)
     tx.take_back(charge, account=account.budget)
-    tx.record(AuditEvent(EventKind.SESSION_COMPLETED, session.principal, {"session": session.session_id, "step": step}))
+    details = {"session": session.session_id, "authenticator": authenticator.authenticator_id, "step": step}
+    tx.record(AuditEvent(EventKind.SESSION_COMPLETED, session.principal, details))
     return session
 
 

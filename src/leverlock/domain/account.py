@@ -42,6 +42,11 @@ class Account:
     chain_seq: int
     chain_head: bytes
 
+    def must_be_active(self) -> None:
+        """Raises Refused while an operator has locked it: no answer is even looked at (B52)."""
+        if self.state is not AccountState.ACTIVE:
+            raise Refused(Reason.ACCOUNT_LOCKED)
+
 
 @dataclass(frozen=True, slots=True)
 class Session:

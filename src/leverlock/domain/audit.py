@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     """Every kind of record. One table, so that who reads the trail can know all of its words."""
 
     ACCOUNT_CREATED = "account.created"
+    ACCOUNT_LOCKED = "account.locked"
+    ACCOUNT_UNLOCKED = "account.unlocked"
     SESSION_OPENED = "session.opened"
     SESSION_COMPLETED = "session.completed"
     SESSION_ENDED = "session.ended"

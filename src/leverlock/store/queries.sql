@@ -137,16 +137,16 @@ UPDATE authenticator SET streak = :streak, blocked_until = :blocked_until
 WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND streak = :streak_before;
 
 -- name: disable_authenticator
--- The wrong answer that was one too many. A binding that was never confirmed ends instead.
-UPDATE authenticator SET streak = :streak, blocked_until = :blocked_until,
-  state = CASE state WHEN 'pending' THEN 'expired' ELSE 'disabled' END
-WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND streak = :streak_before;
+-- ONCE: the wrong answer that was one too many. A binding that was never confirmed ends instead.
+UPDATE authenticator SET state = CASE state WHEN 'pending' THEN 'expired' ELSE 'disabled' END
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id
+  AND state IN ('pending', 'active') AND streak = :streak
+RETURNING state;
 
 -- name: advance_totp_step
 -- ONCE: a time step is accepted; a slow writer can never lower it. Success forgives the wrong answers before it.
-UPDATE authenticator SET last_step = :step, streak = 0, blocked_until = 0, state = 'active'
-WHERE account_id = :account_id AND authenticator_id = :authenticator_id
-  AND state IN ('active', 'disabled') AND last_step < :step;
+UPDATE authenticator SET last_step = :step, streak = 0, blocked_until = 0
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND last_step < :step;
 
 -- name: drop_recovery_codes
 DELETE FROM recovery_code WHERE account_id = :account_id AND environment = :environment;

@@ -11,11 +11,12 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
 
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
@@ -31,9 +32,10 @@ from leverlock.store.statements import statements
 T = TypeVar("T")
 
 BATCH = 256  # use cases in one commit; more only makes the first of them wait
-BUSY_MS = 1_500  # how long another process may hold the file before a request is refused (B98: below 2 s)
+BUSY_MS = 900  # how long another process may hold the file; who queued behind a waiting batch waits twice (B98: 2 s)
 HIGH_WATER_EVERY_MS = 1_000
 READERS = 2
+SYNCHRONOUS_FULL: Final = 2
 
 # A statement that broke a constraint or was written wrongly concerns its own use case alone.
 _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
@@ -43,24 +45,45 @@ class SqliteTransaction(AccountActs, ChallengeActs, KeyActs, UpkeepActs):
     """`ports.Transaction` on an SQLite connection."""
 
 
-class _Connection:
-    """A connection that runs named statements."""
+class NotDurable(Exception):
+    """The file cannot be opened so that a commit survives a power cut; nothing may run on it (B94)."""
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
-        self.raw = sqlite3.connect(
-            f"file:{path}?mode={'ro' if read_only else 'rw'}",
-            uri=True,
-            isolation_level=None,
-            timeout=BUSY_MS / 1000,
-            check_same_thread=False,
-            cached_statements=256,
-        )
+
+Connect = Callable[[Path, bool], sqlite3.Connection]
+
+
+def open_file(path: Path, read_only: bool) -> sqlite3.Connection:
+    """A connection to an existing database file, in autocommit: transactions are begun and ended by name."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}",
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_MS / 1000,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+class _Connection:
+    """A connection that runs named statements. Raises NotDurable for a writer without WAL or without full syncs."""
+
+    def __init__(self, connect: Connect, path: Path, *, read_only: bool) -> None:
+        self.raw = connect(path, read_only)
         self._sql = statements()
         if not read_only:
             self.raw.execute("PRAGMA journal_mode = WAL")
             self.raw.execute("PRAGMA synchronous = FULL")
+            self._must_be_durable(path)
         self.raw.execute("PRAGMA foreign_keys = ON")
         self.raw.execute("PRAGMA trusted_schema = OFF")
+
+    def _must_be_durable(self, path: Path) -> None:
+        """SQLite answers a PRAGMA that it cannot follow with silence, so what holds is read back."""
+        journal = self.raw.execute("PRAGMA journal_mode").fetchone()[0]
+        synchronous = self.raw.execute("PRAGMA synchronous").fetchone()[0]
+        if journal != "wal" or synchronous != SYNCHRONOUS_FULL:
+            self.raw.close()
+            raise NotDurable(f"{path}: journal_mode={journal}, synchronous={synchronous}; needed are wal and 2 (FULL)")
 
     def all(self, name: str, parameters: Mapping[str, Any]) -> list[Row]:
         return self.raw.execute(self._sql[name], parameters).fetchall()
@@ -87,17 +110,20 @@ class _Job(Generic[T]):
 class SqliteStore:
     """`ports.Store` on one SQLite file. `start()` before use, `close()` after; safe from any thread."""
 
-    def __init__(self, path: Path, *, clock: Clock, limits: Limits | None = None) -> None:
+    def __init__(self, path: Path, *, clock: Clock, limits: Limits | None = None, connect: Connect = open_file) -> None:
         self._path = path
         self._clock = clock
         self._limits = limits or Limits()
+        self._connect = connect
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="leverlock-read")
         self._local = threading.local()
         self._connections: list[_Connection] = []
-        self._high_water = 0
+        self._high_water = 0  # the latest time this process has told or the file holds
+        self._persisted = 0
         self._closed = False
+        self._gate = threading.Lock()  # nothing is queued behind the writer's end
         self.commits = 0
         self.committed = 0
 
@@ -105,20 +131,19 @@ class SqliteStore:
     def create(cls, path: Path, *, clock: Clock) -> None:
         """Create or migrate the database file, readable by its owner alone."""
         path.touch(mode=0o600, exist_ok=True)
-        connection = _Connection(path, read_only=False)
+        connection = _Connection(open_file, path, read_only=False)
         try:
             migrate(connection.raw, now_ms=clock.now_ms())
         finally:
             connection.close()
 
     def start(self) -> None:
-        """Open the file and start the writer. Raises FileNotFoundError, or SchemaError for another schema."""
+        """Open the file and start the writer. Raises FileNotFoundError, NotDurable, SchemaError for another schema."""
         if not self._path.exists():
             raise FileNotFoundError(f"no database at {self._path}; create one with `leverlock init`")
-        connection = _Connection(self._path, read_only=False)
+        connection = _Connection(self._connect, self._path, read_only=False)
         migrate(connection.raw, now_ms=self._clock.now_ms())
-        row = connection.one("setting", {"name": "high_water_ms"})
-        self._high_water = int(row[0]) if row else 0
+        self._read_high_water(connection)
         self._writer = threading.Thread(
             target=self._write_forever, args=(connection,), name="leverlock-write", daemon=True
         )
@@ -126,10 +151,11 @@ class SqliteStore:
 
     def close(self) -> None:
         """Finish what was queued, then close every connection."""
-        if self._closed:
-            return
-        self._closed = True
-        self._jobs.put(None)
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._jobs.put(None)
         if self._writer is not None:
             self._writer.join()
         self._readers.shutdown(wait=True)
@@ -140,10 +166,11 @@ class SqliteStore:
     def submit(self, use_case: UseCase[T]) -> Future[T]:
         """Queue a use case from any thread; the future is done after the commit."""
         future: Future[T] = Future()
-        if self._closed or self._writer is None:
-            future.set_exception(Refused(Reason.STORE_UNAVAILABLE, "the store is closed"))
-            return future
-        self._jobs.put(_Job(use_case, future))
+        with self._gate:
+            if self._closed or self._writer is None:
+                future.set_exception(Refused(Reason.STORE_UNAVAILABLE, "the store is closed"))
+            else:
+                self._jobs.put(_Job(use_case, future))
         return future
 
     async def run(self, use_case: UseCase[T]) -> T:
@@ -163,18 +190,19 @@ class SqliteStore:
         """The same, from a plain thread."""
         try:
             connection = self._reader()
+            _abandon(connection)
             connection.raw.execute("BEGIN")
             try:
                 return use_case(SqliteTransaction(connection, now=self._time(), limits=self._limits))
             finally:
-                connection.raw.execute("ROLLBACK")
+                _abandon(connection)
         except sqlite3.Error as problem:
             raise _unavailable(problem) from problem
 
     def _reader(self) -> _Connection:
         found: _Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = _Connection(self._path, read_only=True)
+            found = _Connection(self._connect, self._path, read_only=True)
             self._local.connection = found
             self._connections.append(found)
         return found
@@ -195,7 +223,8 @@ class SqliteStore:
             while True:
                 if job is None:
                     stopping = True
-                else:
+                elif job.future.set_running_or_notify_cancel():
+                    # From here on nobody can take the request back: what is evaluated is counted and answered.
                     batch.append(job)
                 if stopping or len(batch) >= BATCH:
                     break
@@ -212,12 +241,14 @@ class SqliteStore:
             connection.raw.execute("BEGIN IMMEDIATE")
             self._read_high_water(connection)
             now = self._time()
+            self._high_water = now or self._high_water
             for job in batch:
                 self._run_one(connection, job, now)
-            if now is not None and now >= self._high_water + HIGH_WATER_EVERY_MS:
+            raised = now is not None and now >= self._persisted + HIGH_WATER_EVERY_MS
+            if raised:
                 connection.write("raise_high_water", {"now": str(now)})
             connection.raw.execute("COMMIT")
-        except Exception as problem:
+        except BaseException as problem:
             # Whatever it was, nothing of this batch became durable, so nothing of it is answered but a refusal.
             _abandon(connection)
             for job in batch:
@@ -225,14 +256,15 @@ class SqliteStore:
         else:
             self.commits += 1
             self.committed += len(batch)
-            if now is not None and now >= self._high_water + HIGH_WATER_EVERY_MS:
-                self._high_water = now
+            if raised and now is not None:
+                self._persisted = now
         for job in batch:
             _answer(job)
 
     def _read_high_water(self, connection: _Connection) -> None:
         row = connection.one("setting", {"name": "high_water_ms"})
-        self._high_water = max(self._high_water, int(row[0])) if row else self._high_water
+        self._persisted = int(row[0]) if row else 0
+        self._high_water = max(self._high_water, self._persisted)
 
     def _run_one(self, connection: _Connection, job: _Job[Any], now: int | None) -> None:
         """One use case under its savepoint. What it raises takes back its effect, never its charge (B74)."""
@@ -241,7 +273,7 @@ class SqliteStore:
         try:
             job.result = job.use_case(transaction)
             transaction.finish()
-        except Exception as problem:
+        except BaseException as problem:
             if isinstance(problem, sqlite3.Error) and not isinstance(problem, _DEFECTS):
                 raise  # the disk, the lock or the file: nothing of this batch can be trusted to be durable
             job.problem = problem
@@ -251,8 +283,6 @@ class SqliteStore:
 
 
 def _answer(job: _Job[Any]) -> None:
-    if job.future.cancelled():
-        return
     if job.problem is not None:
         job.future.set_exception(job.problem)
     else:
@@ -268,7 +298,7 @@ def _abandon(connection: _Connection) -> None:
         pass
 
 
-def _unavailable(problem: Exception) -> Refused:
+def _unavailable(problem: BaseException) -> Refused:
     refused = Refused(Reason.STORE_UNAVAILABLE, "nothing could be made durable; nothing was approved")
     refused.__cause__ = problem
     return refused

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+import rfc8785
 
 from leverlock.domain.account import Account
 from leverlock.domain.attempts import AccountBudget
@@ -17,6 +19,8 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.ports import Charge
 from leverlock.store import rows
+
+MAX_ESCAPED: Final = 1_024  # characters of a request that the trail keeps when it cannot keep it as it was
 
 
 class Cursor(Protocol):
@@ -78,11 +82,12 @@ class UnitOfWork:
 
     # -- charges -----------------------------------------------------------------------------------------------------
     def charge(self, charge: Charge) -> None:
-        self._kept.append(charge)
         self._apply(charge)
+        self._kept.append(charge)
 
     def take_back(self, charge: Charge, *, account: AccountBudget) -> None:
-        self._kept.remove(charge)
+        # The charge stays among the kept ones: should anything still fail, the guess was evaluated and counts.
+        assert charge in self._kept
         self._budget = account
 
     def charge_sign_in(self, subject: bytes, *, limits: Limits) -> None:
@@ -94,7 +99,6 @@ class UnitOfWork:
         self._kept.append(attempt)
 
     def clear_sign_in(self, subject: bytes) -> None:
-        self._kept = [kept for kept in self._kept if not (isinstance(kept, _SignInTry) and kept.subject == subject)]
         self._cursor.write("clear_sign_in", {"subject": subject})
 
     def _count_sign_in(self, attempt: _SignInTry) -> tuple[int, int]:
@@ -120,8 +124,7 @@ class UnitOfWork:
                 "blocked_until": after.blocked_until_ms,
                 "streak_before": before.streak,
             }
-            statement = "disable_authenticator" if after.disabled else "charge_authenticator"
-            if self._cursor.write(statement, parameters) != 1:
+            if self._cursor.write("charge_authenticator", parameters) != 1:
                 raise Refused(Reason.CONFLICT)
         for challenge_id in charge.challenge_ids:
             self._cursor.write("charge_challenge", {"account_id": account_id, "challenge_id": challenge_id})
@@ -171,12 +174,13 @@ class UnitOfWork:
                 self._count_sign_in(attempt)
             else:
                 self._apply(attempt)
+        charges = [attempt for attempt in kept if isinstance(attempt, Charge)]
+        if refusal is None and charges:
+            refusal = AuditEvent(EventKind.ANSWER_REFUSED, "")
         if refusal is not None:
-            reason = problem.reason.value if isinstance(problem, Refused) else "error"
-            self.record(replace(refusal, details={**refusal.details, "reason": reason}))
-        for attempt in kept:
-            if isinstance(attempt, Charge):
-                self._consequences(attempt)
+            self.record(_recordable(refusal, problem, charges))
+        for charge in charges:
+            self._consequences(charge)
         self.finish()
 
     def _consequences(self, charge: Charge) -> None:
@@ -191,6 +195,35 @@ class UnitOfWork:
             }
             if self._cursor.write("fail_challenge", parameters) == 1:
                 self.record(AuditEvent(EventKind.CHALLENGE_FAILED, principal, {"challenge": challenge_id}))
-        if charge.factor_after is not None and charge.factor_after.disabled:
-            details = {"authenticator": charge.authenticator_id, "state": AuthenticatorState.DISABLED.value}
-            self.record(AuditEvent(EventKind.AUTHENTICATOR_DISABLED, principal, details))
+        after = charge.factor_after
+        if after is None or not after.disabled:
+            return
+        named = {"account_id": self._account.account_id, "authenticator_id": charge.authenticator_id}
+        row = self._cursor.one("disable_authenticator", {**named, "streak": after.streak})
+        if row is not None:
+            ended = AuthenticatorState(row[0]) is AuthenticatorState.EXPIRED
+            kind = EventKind.ENROLMENT_EXPIRED if ended else EventKind.AUTHENTICATOR_DISABLED
+            self.record(AuditEvent(kind, principal, {"authenticator": charge.authenticator_id, "state": row[0]}))
+
+
+def _recordable(refusal: AuditEvent, problem: BaseException, charges: list[Charge]) -> AuditEvent:
+    """The record of a refusal: its reason, and what was charged, from which counters can be rebuilt (B88).
+
+    Details come from the request. What has no canonical form (a lone surrogate) is recorded escaped: a record that
+    cannot be written would take the charge with it.
+    """
+    added: dict[str, Any] = {"reason": problem.reason.value if isinstance(problem, Refused) else "error"}
+    for charge in charges:
+        after = charge.factor_after
+        added["charged"] = {
+            "account_wrong": len(charge.account.wrong_at_ms),
+            "authenticator": charge.authenticator_id,
+            "streak": None if after is None else after.streak,
+            "blocked_until": None if after is None else after.blocked_until_ms,
+        }
+    try:
+        rfc8785.dumps([refusal.principal, refusal.details])
+    except ValueError:
+        escaped = ascii((refusal.principal, refusal.details))[:MAX_ESCAPED]
+        return AuditEvent(refusal.kind, "", {"unrecordable": escaped, **added})
+    return replace(refusal, details={**refusal.details, **added})

@@ -1,0 +1,20 @@
+"""The contract of `ports.Transaction`, act by act, on every engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from leverlock.ports import Transaction
+from store.contract import ACTS, Stage
+from world import Deployment
+
+PORT = sorted(name for name in vars(Transaction) if not name.startswith("_"))
+
+
+def test_every_act_of_the_port_has_its_contract() -> None:
+    assert sorted(ACTS) == PORT
+
+
+@pytest.mark.parametrize("act", PORT)
+def test_act(deployment: Deployment, act: str) -> None:
+    ACTS[act](Stage(deployment))
