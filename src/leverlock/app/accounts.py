@@ -86,6 +86,7 @@ def revoke_integrator(tx: Transaction, *, integrator_id: str, by: str) -> None:
     tx.lock_account(SYSTEM_ACCOUNT)
     if not tx.revoke_integrator(integrator_id):
         raise Refused(Reason.UNKNOWN_ID, "no such integrator")
+    tx.note_change(SYSTEM_ACCOUNT)
     tx.record(AuditEvent(EventKind.INTEGRATOR_REVOKED, by, {"integrator": integrator_id}))
 
 

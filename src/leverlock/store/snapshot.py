@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from leverlock.domain.account import AccountState
+from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState
 from leverlock.domain.api_key import ApiKey, KeyState, Upstream
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
@@ -23,6 +23,7 @@ from leverlock.ports import Clock, Sealer, Store, Transaction
 
 ENTRIES: Final = 100_000
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 
@@ -64,6 +65,7 @@ class Snapshot:
         self._accounts: OrderedDict[str, AccountView] = OrderedDict()
         self._keys: OrderedDict[str, KeyView] = OrderedDict()
         self._seen_at: dict[str, int] = {}
+        self._integrators: OrderedDict[bytes, str] = OrderedDict()
         self._last_change = -1
         self._fresh_at = 0
 
@@ -97,8 +99,9 @@ class Snapshot:
         await self._must_be_fresh()
         view = self._accounts.get(account_id)
         if view is None:
+            seen = self._last_change
             view = await self._store.read(lambda tx: _account_view(tx, account_id))
-            _keep(self._accounts, account_id, view)
+            self._keep(self._accounts, account_id, view, seen)
         return view
 
     async def key(self, api_key: str) -> KeyView:
@@ -109,9 +112,22 @@ class Snapshot:
         await self._must_be_fresh()
         view = self._keys.get(api_key)
         if view is None:
+            seen = self._last_change
             view = await self._store.read(lambda tx: self._key_view(tx, api_key))
-            _keep(self._keys, api_key, view)
+            self._keep(self._keys, api_key, view, seen)
         return view
+
+    async def integrator(self, token_hash: bytes) -> str:
+        """The principal behind an integrator's token. Raises Refused: NOT_AUTHENTICATED, STORE_UNAVAILABLE."""
+        await self._must_be_fresh()
+        name = self._integrators.get(token_hash)
+        if name is None:
+            seen = self._last_change
+            name = await self._store.read(lambda tx: tx.integrator_of_token(token_hash))
+            if name is None:
+                raise Refused(Reason.NOT_AUTHENTICATED)
+            self._keep(self._integrators, token_hash, name, seen)
+        return f"integrator:{name}"
 
     def key_of_outage(self, api_key: str) -> KeyView | None:
         """A key verified lately: it may cancel and read while the database is away (B98). None when it may not."""
@@ -145,7 +161,17 @@ class Snapshot:
         account = _account_view(tx, key.account_id)
         return KeyView(key, secret, account, upstream, upstream_secret)
 
+    def _keep(self, cache: OrderedDict[K, V], name: K, view: V, seen: int) -> None:
+        """Keep what was read, unless changes were taken in meanwhile: it may be older than they are."""
+        if self._last_change != seen:
+            return
+        cache[name] = view
+        if len(cache) > ENTRIES:
+            cache.popitem(last=False)
+
     def _forget(self, account_id: str) -> None:
+        if account_id == SYSTEM_ACCOUNT:
+            self._integrators.clear()
         self._accounts.pop(account_id, None)
         for name in [name for name, view in self._keys.items() if view.key.account_id == account_id]:
             del self._keys[name]
@@ -167,9 +193,3 @@ def _account_view(tx: Transaction, account_id: str) -> AccountView:
         frozenset(tx.protections(account_id)),
         frozenset(environment for environment, usable in bound.items() if usable),
     )
-
-
-def _keep(cache: OrderedDict[str, V], name: str, view: V) -> None:
-    cache[name] = view
-    if len(cache) > ENTRIES:
-        cache.popitem(last=False)

@@ -1,0 +1,179 @@
+"""The route table: everything that can be asked of the API, from top to bottom.
+
+Each row names who may call it, what it reads, what it answers and which refusals are its own; `endpoint.py` says what
+the columns mean and adds the refusals that follow from them. Routing, authentication, validation, permission,
+idempotency and the OpenAPI document are read off these rows and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from leverlock.api import challenges, decisions, environments, records, sessions, status
+from leverlock.api.door import Door
+from leverlock.api.endpoint import Endpoint, Services, Who
+from leverlock.api.views import (
+    AuditTrail,
+    AuthorizeView,
+    ChallengeList,
+    ChallengeView,
+    ConfirmedView,
+    EnrolmentView,
+    EnvironmentList,
+    KeyList,
+    OpenedSession,
+    Proved,
+    RedeemedView,
+    SessionView,
+)
+from leverlock.api.wire import (
+    AccountQuery,
+    AuditQuery,
+    AuthorizeForm,
+    CodeForm,
+    DenialForm,
+    ProofForm,
+    ProofsForm,
+    RedeemForm,
+    SignInForm,
+)
+from leverlock.domain.errors import Reason
+from leverlock.verifiers.otpauth import must_be_issuer
+
+R = Reason  # the table is read by its columns
+
+_WRONG_ANSWER: Final = (R.WRONG_CODE, R.CODE_ALREADY_USED, R.FACTOR_BLOCKED, R.FACTOR_DISABLED, R.ACCOUNT_BUDGET_SPENT)
+_NOT_WAITING: Final = (R.CHALLENGE_EXPIRED, R.CHALLENGE_FAILED, R.CHALLENGE_NOT_PENDING)
+_UNDECIDABLE: Final = (R.ACCOUNT_LOCKED, R.POLICY_CHANGED, R.ENROLMENT_REQUIRED, R.NO_USABLE_FACTOR)
+_ASKING: Final = (*_UNDECIDABLE, R.STEP_UP_REQUIRED, R.TOO_MANY_CHALLENGES)
+
+# fmt: off
+SESSIONS: Final = (
+    Endpoint(
+        method="POST", path="/v1/sessions", summary="Sign in with login and password",
+        who=Who.ANYBODY, body=SignInForm, answer=OpenedSession, status=201, secret=True,
+        reasons=(R.SIGN_IN_FAILED, R.SIGN_IN_THROTTLED),
+        work=sessions.sign_in, read=sessions.canonical, prepare=sessions.check_password,
+    ),
+    Endpoint(
+        method="GET", path="/v1/sessions/current", summary="Show this session",
+        who=Who.HALF_SIGNED, answer=SessionView,
+        work=sessions.show,
+    ),
+    Endpoint(
+        method="DELETE", path="/v1/sessions/current", summary="Sign out, and void all this session asked for",
+        who=Who.HALF_SIGNED, status=204,
+        work=sessions.sign_out,
+    ),
+    Endpoint(
+        method="POST", path="/v1/sessions/current/login-challenge", summary="Answer the login challenge",
+        who=Who.HALF_SIGNED, body=CodeForm, answer=SessionView,
+        reasons=(R.CONFLICT, *_WRONG_ANSWER),
+        work=sessions.answer_login_challenge,
+    ),
+)
+
+ENROLMENT: Final = (
+    Endpoint(
+        method="GET", path="/v1/environments", summary="Show every environment: its state, its factor, what it guards",
+        who=Who.OWNER, answer=EnvironmentList,
+        work=environments.show,
+    ),
+    Endpoint(
+        method="POST", path="/v1/environments/{environment}/authenticators", summary="Start binding an authenticator",
+        who=Who.OWNER, answer=EnrolmentView, status=201, secret=True, remembered=True,
+        reasons=(R.PASSWORD_TOO_OLD, *_ASKING),
+        work=environments.start, finish=environments.draw,
+    ),
+    Endpoint(
+        method="POST", path="/v1/environments/{environment}/authenticators/{id}/confirmation",
+        summary="Confirm it with its first code; recovery codes come once",
+        who=Who.OWNER, body=CodeForm, answer=ConfirmedView, secret=True, remembered=True,
+        reasons=(R.ENROLMENT_NOT_PENDING, R.ENROLMENT_EXPIRED, R.CONFLICT, *_WRONG_ANSWER),
+        work=environments.confirm,
+    ),
+)
+
+DECISIONS: Final = (
+    Endpoint(
+        method="POST", path="/v1/authorize", summary="May this action be executed?",
+        who=Who.ASKER, body=AuthorizeForm, answer=AuthorizeView, remembered=True,
+        reasons=(R.UNKNOWN_ACTION, *_ASKING),
+        work=decisions.authorize, read=decisions.read_action, prepare=decisions.from_snapshot,
+        tally=decisions.count_decision,
+    ),
+    Endpoint(
+        method="POST", path="/v1/redeem", summary="Spend a grant for exactly this action, right before executing it",
+        who=Who.ASKER, body=RedeemForm, answer=RedeemedView, remembered=True,
+        reasons=(
+            R.UNKNOWN_ACTION, R.ACTION_MISMATCH, R.FACTS_CHANGED, R.FACTS_UNKNOWN,
+            R.GRANT_SPENT, R.GRANT_EXPIRED, R.NOT_APPROVED, *_UNDECIDABLE,
+        ),
+        work=decisions.redeem_grant, read=decisions.read_action, tally=decisions.count_redeem,
+    ),
+)
+
+CHALLENGES: Final = (
+    Endpoint(
+        method="GET", path="/v1/challenges", summary="List the challenges that wait for an answer",
+        who=Who.OWNER, answer=ChallengeList,
+        work=challenges.list_waiting,
+    ),
+    Endpoint(
+        method="GET", path="/v1/challenges/{id}", summary="Show a challenge to its owner or its asker",
+        who=Who.ASKER, query=AccountQuery, answer=ChallengeView,
+        work=challenges.show,
+    ),
+    Endpoint(
+        method="POST", path="/v1/challenges/{id}/proof", summary="Approve a challenge with a live code",
+        who=Who.OWNER, body=ProofForm, answer=Proved, remembered=True,
+        reasons=(*_NOT_WAITING, *_WRONG_ANSWER),
+        work=challenges.prove_one, prepare=challenges.check_password, tally=challenges.count_proof,
+    ),
+    Endpoint(
+        method="POST", path="/v1/proofs", summary="Approve one to five challenges with one live code",
+        who=Who.OWNER, body=ProofsForm, answer=Proved, remembered=True,
+        reasons=(R.UNKNOWN_ID, R.CANNOT_GROUP, *_NOT_WAITING, *_WRONG_ANSWER),
+        work=challenges.prove_several, prepare=challenges.check_password, tally=challenges.count_proof,
+    ),
+    Endpoint(
+        method="POST", path="/v1/challenges/{id}/denial", summary="Refuse a challenge",
+        who=Who.OWNER, body=DenialForm, status=204, remembered=True,
+        reasons=_NOT_WAITING,
+        work=challenges.deny, tally=challenges.count_denial,
+    ),
+    Endpoint(
+        method="DELETE", path="/v1/challenges/{id}", summary="Withdraw a question of one's own",
+        who=Who.ASKER, query=AccountQuery, status=204, remembered=True,
+        reasons=_NOT_WAITING,
+        work=challenges.cancel, tally=challenges.count_cancel,
+    ),
+)
+
+RECORDS: Final = (
+    Endpoint(
+        method="GET", path="/v1/keys", summary="List the account's gateway keys",
+        who=Who.OWNER, answer=KeyList,
+        work=records.list_keys,
+    ),
+    Endpoint(
+        method="DELETE", path="/v1/keys/{id}", summary="End a gateway key, and void all it asked for",
+        who=Who.OWNER, status=204, remembered=True,
+        reasons=(R.CONFLICT,),
+        work=records.revoke,
+    ),
+    Endpoint(
+        method="GET", path="/v1/audit", summary="Read the account's audit chain, record by record",
+        who=Who.OWNER, query=AuditQuery, answer=AuditTrail,
+        work=records.list_audit,
+    ),
+)
+# fmt: on
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (*SESSIONS, *ENROLMENT, *DECISIONS, *CHALLENGES, *RECORDS)
+
+
+def create_app(services: Services) -> Door:
+    """The ASGI application. Raises ValueError for an issuer that authenticator apps would garble."""
+    must_be_issuer(services.world.issuer)
+    return Door((*ENDPOINTS, *status.endpoints(ENDPOINTS)), services)

@@ -1,0 +1,119 @@
+"""Challenges and their answers: what waits, the proof, the no, and the asker's own never mind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from leverlock.api.endpoint import Call, Caller, Result, Services, authenticate, must_be_id
+from leverlock.api.views import ApprovedChallenge, ChallengeList, ChallengeView, Proved, View, challenge_view
+from leverlock.app import answers
+from leverlock.app.prove import Approved, grant_of, prove
+from leverlock.domain.challenge import Challenge, State
+from leverlock.domain.errors import Reason, Refused
+from leverlock.metrics import ANSWERS, CHALLENGES
+from leverlock.ports import Transaction, World
+
+
+def list_waiting(tx: Transaction, world: World, caller: Caller, _call: Call) -> ChallengeList:
+    now = tx.now
+    return ChallengeList([challenge_view(one, world, now=now) for one in tx.waiting_challenges(caller.account_id)])
+
+
+def show(tx: Transaction, world: World, caller: Caller, call: Call) -> ChallengeView:
+    challenge = tx.challenge(caller.account_id, must_be_id("ch", call.path["id"]))
+    if challenge is None or (caller.session is None and challenge.principal != caller.principal):
+        raise Refused(Reason.UNKNOWN_ID)
+    grant = grant_of(world, challenge) if challenge.principal == caller.principal else None
+    return challenge_view(challenge, world, now=tx.now, grant=grant)
+
+
+async def check_password(services: Services, call: Call) -> View | None:
+    """Where a master password was typed, hash it before the transaction; only a live session is worth the work."""
+    password = call.body.password
+    if password is UNSET:
+        return None
+    world = services.world
+
+    def stored(tx: Transaction) -> tuple[str, str]:
+        caller = authenticate(tx, world, call)
+        account = tx.account(caller.owner.account_id)
+        assert account is not None
+        return account.account_id, account.password_hash
+
+    account_id, stored_hash = await services.store.read(stored)
+    call.finding = await services.passwords.check(password, account_id=account_id, stored_hash=stored_hash)
+    return None
+
+
+def prove_one(tx: Transaction, world: World, caller: Caller, call: Call) -> Proved:
+    return _prove(tx, world, caller, call, [call.path["id"]])
+
+
+def prove_several(tx: Transaction, world: World, caller: Caller, call: Call) -> Proved:
+    return _prove(tx, world, caller, call, call.body.challenges)
+
+
+def _prove(tx: Transaction, world: World, caller: Caller, call: Call, challenge_ids: list[str]) -> Proved:
+    for challenge_id in challenge_ids:
+        must_be_id("ch", challenge_id)
+    approved = prove(
+        tx,
+        world,
+        account_id=caller.account_id,
+        answered_by=caller.principal,
+        challenge_ids=challenge_ids,
+        code=call.body.code,
+        password=call.finding,
+    )
+    return Proved([_approved(one, caller) for one in approved])
+
+
+def _approved(approved: Approved, caller: Caller) -> ApprovedChallenge:
+    view = ApprovedChallenge(approved.challenge.challenge_id, State.APPROVED.value, approved.grant_expires_at)
+    if approved.challenge.principal == caller.principal:
+        view.grant = approved.grant
+    return view
+
+
+def deny(tx: Transaction, world: World, caller: Caller, call: Call) -> Any:
+    challenge_id = must_be_id("ch", call.path["id"])
+    answers.deny(
+        tx,
+        world,
+        account_id=caller.account_id,
+        answered_by=caller.principal,
+        challenge_id=challenge_id,
+        denial=call.body.reason,
+    )
+
+
+def cancel(tx: Transaction, world: World, caller: Caller, call: Call) -> Any:
+    challenge_id = must_be_id("ch", call.path["id"])
+    answers.cancel(tx, world, account_id=caller.account_id, principal=caller.principal, challenge_id=challenge_id)
+
+
+def step_up(tx: Transaction, world: World, call: Call, challenge: Challenge) -> Refused:
+    """The refusal that carries its challenge. It is returned, not raised: the challenge has to be committed."""
+    call.fresh = challenge.created_at == tx.now
+    return Refused(Reason.STEP_UP_REQUIRED, facts={"challenge": challenge_view(challenge, world, now=tx.now)})
+
+
+def count_proof(_call: Call, result: Result) -> None:
+    if isinstance(result, Refused):
+        ANSWERS.labels(result.reason.value).inc()
+    elif isinstance(result, Proved):
+        ANSWERS.labels("approved").inc()
+        CHALLENGES.labels(State.APPROVED.value).inc(len(result.approved))
+
+
+def count_denial(_call: Call, result: Result) -> None:
+    if result is None:
+        ANSWERS.labels("denied").inc()
+        CHALLENGES.labels(State.DENIED.value).inc()
+
+
+def count_cancel(_call: Call, result: Result) -> None:
+    if result is None:
+        CHALLENGES.labels(State.CANCELLED.value).inc()

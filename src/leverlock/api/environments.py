@@ -1,0 +1,92 @@
+"""Environments and their authenticators: how each stands, binding an app, confirming it (M3-M10)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import dataclass
+
+import segno
+
+from leverlock.api.challenges import step_up
+from leverlock.api.endpoint import Call, Caller, Services, must_be_id
+from leverlock.api.views import ConfirmedView, EnrolmentView, EnvironmentList, environment_view
+from leverlock.app import enrol
+from leverlock.app.decide import Asked
+from leverlock.domain.environment import Environment
+from leverlock.domain.errors import Reason, Refused
+from leverlock.ports import Transaction, World
+from leverlock.verifiers.otpauth import otpauth_uri, secret_text
+
+QUIET_ZONE = 4  # modules around a QR code, ISO/IEC 18004 section 6.3.8; scanners need them on a dark page
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A begun enrolment, on its way to be drawn."""
+
+    enrolment: enrol.Enrolment
+    uri: str
+
+
+def show(tx: Transaction, world: World, caller: Caller, _call: Call) -> EnvironmentList:
+    on = tx.protections(caller.account_id)
+    enrolled = tx.authenticators(caller.account_id)
+    policy = world.policy()
+    return EnvironmentList(
+        [
+            environment_view(each, enabled_at=on.get(each), enrolled=enrolled, policy=policy, now=tx.now)
+            for each in Environment
+        ]
+    )
+
+
+def start(tx: Transaction, world: World, caller: Caller, call: Call) -> Started | Refused:
+    environment = _environment(call)
+    begun = enrol.start(tx, world, session=caller.owner, environment=environment)
+    if isinstance(begun, Asked):
+        return step_up(tx, world, call, begun.challenge)
+    account = tx.account(caller.account_id)
+    assert account is not None
+    return Started(begun, otpauth_uri(begun.seed, issuer=world.issuer, environment=environment, login=account.login))
+
+
+async def draw(services: Services, started: Started) -> EnrolmentView:
+    """The QR code takes some milliseconds of CPU, so it is drawn off the loop, after the commit."""
+    begun = started.enrolment
+    return EnrolmentView(
+        authenticator=begun.authenticator_id,
+        environment=begun.environment.value,
+        secret=secret_text(begun.seed),
+        otpauth_uri=started.uri,
+        qr=await asyncio.get_running_loop().run_in_executor(services.pool, qr_svg, started.uri),
+        expires_at=begun.expires_at,
+    )
+
+
+def confirm(tx: Transaction, world: World, caller: Caller, call: Call) -> ConfirmedView:
+    environment = _environment(call)
+    authenticator_id = must_be_id("au", call.path["id"])
+    pending = tx.authenticator(caller.account_id, authenticator_id)
+    if pending is None or pending.environment is not environment:
+        raise Refused(Reason.UNKNOWN_ID)
+    done = enrol.confirm(tx, world, session=caller.owner, authenticator_id=authenticator_id, code=call.body.code)
+    return ConfirmedView(
+        done.authenticator_id, done.environment.value, list(done.recovery_codes), list(done.legacy_keys)
+    )
+
+
+def qr_svg(uri: str) -> str:
+    """A QR code that scales with its box and is dark on white whatever stands around it."""
+    drawn = io.BytesIO()
+    segno.make(uri, error="m", micro=False).save(
+        drawn, kind="svg", border=QUIET_ZONE, omitsize=True, dark="#000", light="#fff", xmldecl=False, nl=False
+    )
+    return drawn.getvalue().decode("utf-8")
+
+
+def _environment(call: Call) -> Environment:
+    try:
+        return Environment(call.path["environment"])
+    except ValueError:
+        raise Refused(Reason.UNKNOWN_ID) from None

@@ -1,0 +1,302 @@
+"""Answers: every object the API shows, and how it is made from the domain. Times are server milliseconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from leverlock.domain.actions import ACTIONS
+from leverlock.domain.api_key import ApiKey
+from leverlock.domain.audit import ChainedEvent
+from leverlock.domain.authenticator import Authenticator, AuthenticatorState
+from leverlock.domain.challenge import Challenge, State
+from leverlock.domain.environment import Environment
+from leverlock.domain.policy import Policy
+from leverlock.domain.wording import describe
+from leverlock.ports import World
+
+_ID = "_[a-z2-7]{26}$"
+AccountId = Annotated[str, Meta(extra_json_schema={"pattern": "^acc" + _ID})]
+ChallengeId = Annotated[str, Meta(extra_json_schema={"pattern": "^ch" + _ID})]
+AuthenticatorId = Annotated[str, Meta(extra_json_schema={"pattern": "^au" + _ID})]
+KeyId = Annotated[str, Meta(extra_json_schema={"pattern": "^key" + _ID})]
+Grant = Annotated[str, Meta(extra_json_schema={"pattern": "^gr_[0-9a-f]{64}$"})]
+Hash = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9a-f]{64}$"})]
+Millis = Annotated[int, Meta(extra_json_schema={"format": "int64", "description": "server milliseconds since 1970"})]
+
+
+class View(msgspec.Struct, omit_defaults=True):
+    """An object of an answer. Fields that do not apply are left out."""
+
+    def granted(self) -> list[Any]:
+        """Its parts that may hold a grant: each has a `challenge` and a `grant`."""
+        return []
+
+    def without_grants(self) -> View:
+        """The same answer in a form that may be stored: of a grant, only its hash is (B44)."""
+        return self
+
+
+class ChallengeView(View, kw_only=True):
+    """A challenge in full, as the owner approves it: `lines` are what the digest covers, in words (B49).
+
+    `grant` is there for the asker himself, once the challenge is approved: good for one execution until
+    `grant_expires_at` (B44).
+    """
+
+    id: ChallengeId
+    account: AccountId
+    environment: str
+    state: str
+    action: str
+    asked_by: str
+    headline: str
+    lines: list[tuple[str, str]]
+    requires: list[str]
+    attempts_left: int
+    created_at: Millis
+    expires_at: Millis
+    url: str
+    grant: Grant | UnsetType = UNSET
+    grant_expires_at: Millis | UnsetType = UNSET
+    closed_because: str | UnsetType = UNSET
+
+
+def challenge_view(challenge: Challenge, world: World, *, now: int, grant: str | None = None) -> ChallengeView:
+    """How a challenge is shown now; `grant` only where the caller is its asker."""
+    described = describe(challenge.intent, challenge.facts)
+    state = challenge.state_at(now)
+    view = ChallengeView(
+        id=challenge.challenge_id,
+        account=challenge.account_id,
+        environment=challenge.environment.value,
+        state=state.value,
+        action=challenge.action,
+        asked_by=challenge.principal,
+        headline=described.headline,
+        lines=list(described.lines),
+        requires=challenge.requirement.words(),
+        attempts_left=max(0, world.limits.challenge_wrong_answers - challenge.wrong_answers),
+        created_at=challenge.created_at,
+        expires_at=challenge.expires_at,
+        url=world.approval_url.format(challenge=challenge.challenge_id),
+    )
+    if state is State.APPROVED:
+        view.grant_expires_at = challenge.grant_expires_at
+        if grant is not None:
+            view.grant = grant
+    if challenge.closed_because:
+        view.closed_because = challenge.closed_because
+    return view
+
+
+class ChallengeList(View):
+    challenges: list[ChallengeView]
+
+
+class ApprovedChallenge(View):
+    """One approved challenge. `grant` only where the session that answered is the one that asked."""
+
+    challenge: ChallengeId
+    state: str
+    grant_expires_at: Millis
+    grant: Grant | UnsetType = UNSET
+
+
+class Proved(View):
+    """What one code approved."""
+
+    approved: list[ApprovedChallenge]
+
+    def granted(self) -> list[Any]:
+        return list(self.approved)
+
+    def without_grants(self) -> Proved:
+        return Proved([msgspec.structs.replace(one, grant=UNSET) for one in self.approved])
+
+
+class AuthorizeView(View):
+    """`allow`: execute. `granted`: the owner approved this very action; execute after `redeem` with the grant."""
+
+    decision: str
+    why: str | UnsetType = UNSET
+    challenge: ChallengeId | UnsetType = UNSET
+    grant: Grant | UnsetType = UNSET
+    grant_expires_at: Millis | UnsetType = UNSET
+
+    def granted(self) -> list[Any]:
+        return [] if self.challenge is UNSET else [self]
+
+    def without_grants(self) -> AuthorizeView:
+        return msgspec.structs.replace(self, grant=UNSET)
+
+
+class RedeemedView(View):
+    """The grant is spent: execute now, once. Trouble afterwards never brings it back (B45)."""
+
+    executed_for: ChallengeId
+    action: str
+    digest: Hash
+
+
+class SessionView(View):
+    """A session. It dies at `idle_at` unless it is used before, and at `ends_at` in any case."""
+
+    account: AccountId
+    login: str
+    state: str
+    created_at: Millis
+    idle_at: Millis
+    ends_at: Millis
+
+
+class OpenedSession(View):
+    """A new session; `token` is shown once. `state` is `login_challenge` while that has to be answered first."""
+
+    token: str
+    account: AccountId
+    state: str
+    ends_at: Millis
+
+
+class EnrolmentView(View):
+    """A secret to be bound: scan `qr` (SVG) or type `secret`, then confirm with the app's current code (M6-M8)."""
+
+    authenticator: AuthenticatorId
+    environment: str
+    secret: Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Z2-7]{32}$"})]
+    otpauth_uri: str
+    qr: str
+    expires_at: Millis
+
+
+class ConfirmedView(View):
+    """The factor is active. `recovery_codes` come with the first set-up of an environment, and never again (M9)."""
+
+    authenticator: AuthenticatorId
+    environment: str
+    recovery_codes: list[str]
+    legacy_keys: list[KeyId]
+
+
+class BoundView(View):
+    id: AuthenticatorId
+    state: str
+    created_at: Millis
+    expires_at: Millis | UnsetType = UNSET
+    blocked_until: Millis | UnsetType = UNSET
+
+
+class GuardView(View):
+    """One rule in force: what it watches and what it demands."""
+
+    rule: str
+    action: str
+    title: str
+    requires: list[str]
+
+
+class EnvironmentView(View, kw_only=True):
+    """One environment of the account. `state` is `never_enabled` or `on`; once on, it stays on (semantics 11)."""
+
+    environment: str
+    label: str
+    state: str
+    enabled_at: Millis | UnsetType = UNSET
+    authenticator: BoundView | UnsetType = UNSET
+    pending: BoundView | UnsetType = UNSET
+    guards: list[GuardView]
+
+
+class EnvironmentList(View):
+    environments: list[EnvironmentView]
+
+
+def environment_view(
+    environment: Environment, *, enabled_at: int | None, enrolled: list[Authenticator], policy: Policy, now: int
+) -> EnvironmentView:
+    """How one environment stands, from the account's stored authenticators and the policy in force."""
+    view = EnvironmentView(
+        environment=environment.value,
+        label=environment.label,
+        state="never_enabled" if enabled_at is None else "on",
+        guards=guards(environment, policy),
+    )
+    if enabled_at is not None:
+        view.enabled_at = enabled_at
+    for authenticator in enrolled:
+        if authenticator.environment is not environment:
+            continue
+        shown = BoundView(authenticator.authenticator_id, authenticator.state.value, authenticator.created_at)
+        if authenticator.state in (AuthenticatorState.ACTIVE, AuthenticatorState.DISABLED):
+            if authenticator.budget.blocked_until_ms > now:
+                shown.blocked_until = authenticator.budget.blocked_until_ms
+            view.authenticator = shown
+        elif authenticator.state is AuthenticatorState.PENDING and authenticator.expires_at > now:
+            shown.expires_at = authenticator.expires_at
+            view.pending = shown
+    return view
+
+
+def guards(environment: Environment, policy: Policy) -> list[GuardView]:
+    """The rules in force over one environment, in the order of the policy file."""
+    return [
+        GuardView(rule.name, rule.action, ACTIONS[rule.action].title, rule.requirement.words())
+        for rule in policy.rules
+        if ACTIONS[rule.action].environment is environment
+    ]
+
+
+class KeyView(View):
+    """A gateway key, without anything secret. `api_key` is its public name in the client's configuration."""
+
+    id: KeyId
+    api_key: str
+    label: str
+    algorithm: str
+    state: str
+    upstream: str
+    created_at: Millis
+    legacy: bool
+    otp_allowed: bool
+
+
+def key_view(key: ApiKey) -> KeyView:
+    return KeyView(
+        key.key_id,
+        key.api_key,
+        key.label,
+        key.algorithm.value,
+        key.state.value,
+        key.upstream_id,
+        key.created_at,
+        key.legacy,
+        key.otp_allowed,
+    )
+
+
+class KeyList(View):
+    keys: list[KeyView]
+
+
+class AuditRecord(View):
+    """A record as it is stored. `body` is its exact text: hash = SHA-256("leverlock-audit-1\\0" + previous + body)."""
+
+    seq: int
+    at: Millis
+    kind: str
+    body: str
+    hash: Hash
+
+
+class AuditTrail(View):
+    """A piece of the account's own chain. `next`: what to ask for `after`, while there is more."""
+
+    records: list[AuditRecord]
+    next: int | UnsetType = UNSET
+
+
+def audit_record(event: ChainedEvent) -> AuditRecord:
+    return AuditRecord(event.seq, event.at_ms, event.kind.value, event.body.decode(), event.hash.hex())

@@ -1,0 +1,218 @@
+"""Requests: the form of every body and query, and how an action of the wire becomes an action of the domain.
+
+The forms of actions are not written here: they are made from the action table, field by field, so that a new row
+there is a new call here, in the validation and in the OpenAPI document alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Union
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from leverlock.domain.action import MAX_LEGS, Action, ActionType, bundle, parse
+from leverlock.domain.actions import ACTIONS, AUTHENTICATOR_REPLACE, LOGIN_BIND
+from leverlock.domain.challenge import Denial
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.totp import is_code
+from leverlock.domain.values import MAX_NUMBER, MAX_TEXT, Field, Kind, ValueRefused
+from leverlock.domain.values import text as text_field
+
+MAX_PASSWORD_TYPED: Final = 256
+
+# An id that is malformed, unknown or another's is answered alike (B47, B62), so its form is shown and not enforced.
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Code = Annotated[str, Meta(pattern="^[0-9]{6,8}$", description="the app's current code, ASCII digits (B8)")]
+Password = Annotated[str, Meta(min_length=1, max_length=MAX_PASSWORD_TYPED)]
+
+
+class Form(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A request. Unknown names are refused, never ignored (B43)."""
+
+
+class Nothing(Form):
+    """A query without parameters."""
+
+
+class SignInForm(Form):
+    login: Annotated[str, Meta(min_length=1, max_length=128)]
+    password: Password
+
+
+class CodeForm(Form):
+    """An answer that is a code alone."""
+
+    code: Code
+
+    def __post_init__(self) -> None:
+        must_be_code(self.code)
+
+
+class ProofForm(Form):
+    """An answer to one challenge. `password`: the master password, where the challenge requires it."""
+
+    code: Code
+    password: Password | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        must_be_code(self.code)
+
+
+class ProofsForm(Form):
+    """One code for one to five challenges that were shown together (semantics 12)."""
+
+    challenges: Annotated[list[Id], Meta(min_length=1, max_length=5)]
+    code: Code
+    password: Password | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        must_be_code(self.code)
+
+
+class DenialForm(Form):
+    """The owner's no. `not_me` also freezes the key that asked and alerts."""
+
+    reason: Denial
+
+
+class AccountQuery(Form):
+    """Whose challenge: needed from an integrator; a session may leave it out."""
+
+    account: Id | UnsetType = UNSET
+
+
+class AuditQuery(Form):
+    after: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+def must_be_code(code: str) -> None:
+    """A pattern's `$` also stands before a final line feed; this does not (B8)."""
+    if not is_code(code):
+        raise ValueError("Expected 6 to 8 ASCII digits in field `code`")
+
+
+# -- actions, made from the action table -------------------------------------------------------------------------------
+
+# What changes an account's own protection is asked for by its own endpoint, never by name.
+OWN_ACTIONS: Final = frozenset(action.name for action in (*AUTHENTICATOR_REPLACE.values(), *LOGIN_BIND.values()))
+PUBLIC_ACTIONS: Final[Mapping[str, ActionType]] = {
+    name: action for name, action in ACTIONS.items() if name not in OWN_ACTIONS
+}
+
+_DECIMAL: Final = r"^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
+
+
+def _wire_type(field: Field) -> Any:
+    if field.kind is Kind.TEXT:
+        return Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    if field.kind is Kind.DECIMAL:
+        return Annotated[str, Meta(pattern=_DECIMAL, max_length=MAX_NUMBER, description="a decimal number, as text")]
+    if field.kind is Kind.INTEGER:
+        return Annotated[int, Meta(ge=0, le=10**18 - 1)]
+    if field.kind is Kind.BOOLEAN:
+        return bool
+    return Literal[tuple(sorted(field.choices))]
+
+
+def _form(name: str, fields: list[Any], **config: Any) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        name, fields, bases=(Form,), module=__name__, kw_only=True, forbid_unknown_fields=True, **config
+    )
+
+
+def _fields_form(name: str, declared: Mapping[str, Field], *, required: bool = True) -> type[msgspec.Struct]:
+    fields: list[Any] = []
+    for field_name, field in declared.items():
+        kind = _wire_type(field)
+        given = (field_name, kind) if field.required and required else (field_name, kind | UnsetType, UNSET)
+        fields.append(given)
+    return _form(name, fields)
+
+
+def _pascal(name: str) -> str:
+    return "".join(part.capitalize() for part in re.split(r"[._]", name))
+
+
+# One form for the facts of every action: the names mean the same wherever they stand, and `parse` refuses those that
+# the action at hand does not have.
+Facts: Final[Any] = _fields_form(
+    "Facts",
+    {name: field for action in PUBLIC_ACTIONS.values() for name, field in action.facts.items()},
+    required=False,
+)
+
+FIELD_FORMS: Final = {
+    action.name: _fields_form(_pascal(action.name) + "Fields", action.fields)
+    for action in PUBLIC_ACTIONS.values()
+    if action.legs is None
+}
+
+
+def _action_form(action: ActionType) -> Any:
+    name = _pascal(action.name)
+    if action.legs is None:
+        fields: list[Any] = [("fields", FIELD_FORMS[action.name])]
+    else:
+        leg: Any = _form(name + "Leg", [("fields", FIELD_FORMS[action.legs.name]), ("facts", Facts | UnsetType, UNSET)])
+        fields = [("legs", Annotated[list[leg], Meta(min_length=1, max_length=MAX_LEGS)])]
+    return _form(name, fields, tag_field="type", tag=action.name)
+
+
+AnyAction: Final[Any] = Union[tuple(_action_form(action) for action in PUBLIC_ACTIONS.values())]  # noqa: UP007
+
+_DECISION: Final[list[Any]] = [
+    ("action", AnyAction),
+    ("account", Id | UnsetType, UNSET),
+    ("facts", Facts | UnsetType, UNSET),
+    ("target", Annotated[str, Meta(max_length=64, description="the upstream account at the venue")], ""),
+]
+AuthorizeForm: Final[Any] = _form("AuthorizeForm", _DECISION)
+RedeemForm: Final[Any] = _form(
+    "RedeemForm", [*_DECISION, ("grant", Annotated[str, Meta(min_length=1, max_length=128)])]
+)
+
+
+def action_of(form: Any) -> Action:
+    """The domain's action behind an authorize or redeem request. Raises Refused(MALFORMED) naming the field."""
+    wanted = form.action
+    action_type = PUBLIC_ACTIONS[wanted.__struct_config__.tag]
+    if action_type.legs is None:
+        return _parse(action_type, wanted.fields, form.facts, "$.action.fields", "$.facts")
+    if form.facts is not UNSET:
+        raise Refused(Reason.MALFORMED, "the facts of a bundle stand beside each leg", field="$.facts")
+    legs = tuple(
+        _parse(action_type.legs, leg.fields, leg.facts, f"$.action.legs[{n}].fields", f"$.action.legs[{n}].facts")
+        for n, leg in enumerate(wanted.legs)
+    )
+    return bundle(action_type, legs)
+
+
+def target_of(form: Any) -> str:
+    """The upstream account, as text that a person can read without being misled."""
+    target: str = form.target
+    try:
+        return text_field().canonical(target) if target else ""
+    except ValueRefused as problem:
+        raise Refused(Reason.MALFORMED, f"target: {problem}", field="$.target") from None
+
+
+def _parse(action_type: ActionType, fields: Any, facts: Any, fields_at: str, facts_at: str) -> Action:
+    stated = {} if facts is UNSET else _texts(facts)
+    try:
+        return parse(action_type, _texts(fields), stated)
+    except Refused as refused:
+        where = facts_at if refused.field in stated and refused.field not in action_type.fields else fields_at
+        raise Refused(Reason.MALFORMED, refused.detail, field=f"{where}.{refused.field}") from None
+
+
+def _texts(form: msgspec.Struct) -> dict[str, str]:
+    """Every given field as the text that the domain's field kinds read."""
+    return {
+        name: str(value).lower() if value is True or value is False else str(value)
+        for name in form.__struct_fields__
+        if (value := getattr(form, name)) is not UNSET
+    }
