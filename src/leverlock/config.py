@@ -31,7 +31,7 @@ from pydantic import (
     model_validator,
 )
 
-from leverlock.domain.limits import BOUNDS, MINUTE, SECOND, Limits
+from leverlock.domain.limits import BOUNDS, Limits
 from leverlock.domain.totp import Window
 
 SHIPPED_POLICIES = ("literal", "trader")
@@ -77,11 +77,16 @@ def _origin(url: str) -> str:
     return url
 
 
+def _words(value: Any) -> Any:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
 FilePath = Annotated[Path, AfterValidator(_resolved)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Port = Annotated[Whole, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=120)]
 Origin = Annotated[str, AfterValidator(_origin)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]  # in the environment: separated by commas
 
 
 class Section(BaseModel):
@@ -155,15 +160,20 @@ class Smtp(Section):
 
     host: str | None = Field(None, description="The mail server; no mail is sent without one.")
     port: Port = Field(587, description="Its port.")
-    tls: Literal["starttls", "implicit", "none"] = Field("starttls", description="none is for the loopback only.")
+    tls: Literal["starttls", "implicit", "unsafe_none"] = Field(
+        "starttls", description="How the connection is protected; unsafe_none is for a relay on this machine."
+    )
+    ca_file: FilePath | None = Field(None, description="PEM authorities to trust instead of the system's.")
     username: str | None = Field(None, description="Name to sign in with at the mail server.")
     password: SecretStr | None = Field(None, description="Password to sign in with at the mail server.")
-    sender: str = Field("leverlock@localhost", description="The From address.")
+    sender: str | None = Field(None, description="The From address: one address, without a name.")
     timeout_seconds: Seconds = Field(10.0, description="How long one delivery may take.")
 
     @model_validator(mode="after")
-    def _credentials_travel_encrypted(self) -> Smtp:
-        if self.tls == "none" and self.host is not None and not is_loopback(self.host):
+    def _can_send(self) -> Smtp:
+        if self.host is not None and self.sender is None:
+            raise SeveralProblems([("sender", "mail needs a From address")])
+        if self.tls == "unsafe_none" and self.host is not None and not is_loopback(self.host):
             raise SeveralProblems([("tls", "mail to another machine goes over starttls or implicit TLS")])
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password belong together")
@@ -171,22 +181,22 @@ class Smtp(Section):
 
 
 class Webhook(Section):
-    """Notices to the owners' own programs, signed as Standard Webhooks say."""
+    """Notices to the owners' own programs, signed as Standard Webhooks say, with a secret per account."""
 
-    secret: SecretStr | None = Field(None, description="whsec_ and base64 of 24 to 64 bytes; no webhooks without one.")
+    hosts: Words = Field((), description="When not empty, the only host names that may be called.")
+    allow_private: bool = Field(
+        False, description="Also call addresses that are not public, and plain http; for your own network."
+    )
+    connect_seconds: Seconds = Field(3.0, description="Time to get a connection.")
     timeout_seconds: Seconds = Field(10.0, description="How long one delivery may take.")
-
-    @field_validator("secret")
-    @classmethod
-    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", secret.get_secret_value()):
-            raise ValueError("expected whsec_ followed by 24 to 64 bytes in base64")
-        return secret
 
 
 class Venue(Section):
     """How the gateway reaches the venues."""
 
+    fapi_url: Origin = Field("https://fapi.binance.com", description="Futures API, for reads that carry no key.")
+    sapi_url: Origin = Field("https://api.binance.com", description="Wallet API, for reads that carry no key.")
+    api_url: Origin = Field("https://api.binance.com", description="Spot API, for reads that carry no key.")
     ca_file: FilePath | None = Field(None, description="PEM authorities to trust instead of the system's.")
     connect_seconds: Seconds = Field(3.0, description="Time to get a connection.")
     total_seconds: Seconds = Field(10.0, description="Time for a whole call; after it the outcome is unknown.")
@@ -211,9 +221,6 @@ class Checkpoint(Section):
     """The signed heads of the audit chains (B90)."""
 
     file: FilePath = Field(Path("checkpoints.jsonl"), description="File to which checkpoints are appended.")
-    interval_ms: Annotated[Whole, Field(ge=SECOND, le=MINUTE)] = Field(
-        MINUTE, description="How often, in milliseconds; at least once a minute (B90)."
-    )
 
 
 class Admin(Section):
@@ -313,8 +320,8 @@ class Settings(Section):
     @classmethod
     def _apps_can_show_it(cls, issuer: str) -> str:
         # A colon separates issuer and account in an otpauth label; several apps read it there even when encoded.
-        if ":" in issuer or not issuer.isprintable() or issuer != issuer.strip() or not 1 <= len(issuer) <= 32:
-            raise ValueError("expected 1 to 32 printable characters without a colon or blanks around them")
+        if ":" in issuer or not issuer.isprintable() or issuer != issuer.strip() or not 1 <= len(issuer) <= 64:
+            raise ValueError("expected 1 to 64 printable characters without a colon or blanks around them")
         return issuer
 
     @field_validator("policy")

@@ -17,7 +17,8 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.ports import SealBroken, Transaction
 
 BINANCE = "binance"
-BASES = ("fapi", "sapi", "api")  # the first segment of a path names the address it is sent to
+BASES = ("fapi", "sapi", "api")
+DATA = "futures"  # `/futures/data/…` is served by the futures host
 RAW_PUBLIC_KEY_BYTES = 32
 
 
@@ -37,12 +38,11 @@ async def connect_venue(desk: Desk, wanted: ConnectVenue) -> dict[str, Any]:
     """Ask the venue about the key, then keep it. A key the venue refuses is not kept; an unreachable venue is said."""
     name = label(wanted.label, field="label")
     algorithm = _algorithm(wanted)
+    base_urls = {**wanted.base_urls, DATA: wanted.base_urls["fapi"]}
     secret = wanted.secret.strip().encode()
     account_id = await desk.store.read(lambda tx: account_named(tx, wanted.account))
     try:
-        findings = await desk.probe(
-            base_urls=wanted.base_urls, api_key=wanted.api_key, algorithm=algorithm, secret=secret
-        )
+        findings = await desk.probe(base_urls=base_urls, api_key=wanted.api_key, algorithm=algorithm, secret=secret)
     except ValueError as problem:
         raise Refused(Reason.MALFORMED, str(problem), field="base_urls") from None
     if findings.accepted is False:
@@ -54,7 +54,7 @@ async def connect_venue(desk: Desk, wanted: ConnectVenue) -> dict[str, Any]:
             account_id=account_id,
             label=name,
             dialect=wanted.dialect,
-            base_urls=wanted.base_urls,
+            base_urls=base_urls,
             api_key=wanted.api_key,
             algorithm=algorithm,
             secret=secret,

@@ -14,13 +14,13 @@ from leverlock.cli.secret_input import secret
 
 app = typer.Typer(help="Accounts at a venue whose real key Leverlock holds.", no_args_is_help=True)
 
-FUTURES_URL = "https://fapi.binance.com"
-SPOT_URL = "https://api.binance.com"
-
 Venue = Annotated[str, typer.Argument(help="The venue account's id, as `venue list` shows it.")]
 Url = Annotated[
     str | None, typer.Option(help="One address for everything, such as a paper venue's.", show_default=False)
 ]
+FuturesUrl = Annotated[str | None, typer.Option(help="Address of the futures API; else as set.", show_default=False)]
+WalletUrl = Annotated[str | None, typer.Option(help="Address of the wallet API; else as set.", show_default=False)]
+SpotUrl = Annotated[str | None, typer.Option(help="Address of the spot API; else as set.", show_default=False)]
 KeyFile = Annotated[
     Path | None, typer.Option(help="File with the venue's API key. Else asked for.", show_default=False)
 ]
@@ -35,9 +35,9 @@ def connect(
     account: Account,
     label: Annotated[str, typer.Option("--label", "-l", help="What you call this account.")] = "main",
     url: Url = None,
-    fapi_url: Annotated[str, typer.Option(help="Address of the futures API.")] = FUTURES_URL,
-    sapi_url: Annotated[str, typer.Option(help="Address of the wallet API.")] = SPOT_URL,
-    api_url: Annotated[str, typer.Option(help="Address of the spot API.")] = SPOT_URL,
+    fapi_url: FuturesUrl = None,
+    sapi_url: WalletUrl = None,
+    api_url: SpotUrl = None,
     venue_key_file: KeyFile = None,
     venue_secret_file: SecretFile = None,
     config: Config = None,
@@ -52,7 +52,9 @@ def connect(
     api_key = secret("venue_key", file=venue_key_file, prompt="Venue API key").strip()
     venue_secret = secret("venue_secret", file=venue_secret_file, prompt="Venue secret")
     algorithm = "ed25519" if venue_secret.lstrip().startswith("-----BEGIN") else "hmac-sha256"
-    bases = {"fapi": url or fapi_url, "sapi": url or sapi_url, "api": url or api_url}
+    known = settings.venue
+    bases = {"fapi": fapi_url or url or known.fapi_url, "sapi": sapi_url or url or known.sapi_url}
+    bases["api"] = api_url or url or known.api_url
     made = perform(
         settings,
         "venue.connect",

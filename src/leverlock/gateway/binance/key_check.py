@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from leverlock.domain.api_key import KeyAlgorithm
-from leverlock.gateway.binance.keys import Ed25519VenueKey, HmacKey, SigningKey
+from leverlock.gateway.binance.keys import SigningKey
 from leverlock.gateway.binance.signature import FUTURE_LIMIT_MS, signed_bytes
 from leverlock.gateway.upstream import Answered, Outcome, UnreadableAnswer, Upstream
+from leverlock.gateway.venue import signing_key
 
 TIME: Final = "/fapi/v1/time"
 BALANCE: Final = "/fapi/v3/balance"
@@ -32,19 +33,6 @@ class KeyFindings:
     clock_offset_ms: int | None = None
     permissions: Mapping[str, bool] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-
-def venue_key(algorithm: KeyAlgorithm, secret: bytes) -> SigningKey:
-    """The key that signs for the venue, from its stored form. Raises ValueError for one that is none."""
-    if algorithm is KeyAlgorithm.HMAC_SHA256:
-        return HmacKey(secret)
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    private = load_pem_private_key(secret, password=None)
-    if not isinstance(private, Ed25519PrivateKey):
-        raise ValueError("The venue's key is no Ed25519 private key.")
-    return Ed25519VenueKey(private)
 
 
 class KeyCheck:
@@ -69,7 +57,7 @@ class KeyCheck:
         self, *, base_urls: Mapping[str, str], api_key: str, algorithm: KeyAlgorithm, secret: bytes
     ) -> KeyFindings:
         """Raises ValueError for addresses that no venue has and for a secret that is no key."""
-        key = venue_key(algorithm, secret)
+        key = signing_key(algorithm, secret)
         upstream = Upstream(
             set(base_urls.values()),
             ca_file=self._ca_file,
