@@ -66,6 +66,12 @@ def load_policy(source: str) -> Policy:
     return Policy(name, version, rules, require_enrolment, unsafe, source)
 
 
+def rule_lines(source: str) -> list[int]:
+    """Where each rule of a policy file starts, counted from 1, in the order of `Policy.rules`."""
+    where = _Lines(source)
+    return [where.start(index) for index in range(len(load_policy(source).rules))]
+
+
 def _refuse_doubles(rules: tuple[Rule, ...], where: _Lines) -> None:
     seen: set[str] = set()
     for index, rule in enumerate(rules):
@@ -195,6 +201,9 @@ class _Lines:
 
     def top(self, key: str) -> int:
         return self._find(key, 0, self._head) or self._header(key) or 1
+
+    def start(self, index: int) -> int:
+        return self._rules[index] + 1 if index < len(self._rules) else 1
 
     def rule(self, index: int, key: str) -> int:
         if index >= len(self._rules):

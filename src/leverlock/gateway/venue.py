@@ -25,9 +25,10 @@ OFFSET_WAIT_SECONDS: Final = 0.5
 class Venues:
     """Pools of kept connections, one per venue host, and the offset of each venue's clock from ours."""
 
-    def __init__(self, clock: Clock, *, unsafe_plain_http: bool = False) -> None:
+    def __init__(self, clock: Clock, **upstream: Any) -> None:
+        """`upstream`: the options of every `Upstream`, such as `ca_file` and the time-outs."""
         self._clock = clock
-        self._unsafe_plain_http = unsafe_plain_http
+        self._options = upstream
         self._pools: dict[str, Upstream] = {}
         self._offsets: dict[str, tuple[float, int]] = {}
         self._measuring: dict[str, asyncio.Task[None]] = {}
@@ -46,7 +47,7 @@ class Venues:
         """The connections to one host. Raises ValueError for an address that is none."""
         pool = self._pools.get(base)
         if pool is None:
-            pool = Upstream([base], unsafe_plain_http=self._unsafe_plain_http)
+            pool = Upstream([base], **self._options)
             await pool.__aenter__()
             other = self._pools.setdefault(base, pool)
             if other is not pool:

@@ -1,0 +1,169 @@
+"""Operations on accounts, operators, integrators, and on where owners are told."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from leverlock.admin.desk import Desk, account_named
+from leverlock.app import accounts
+from leverlock.domain.account import canonical_login, must_be_password
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.messages import Channel
+from leverlock.ports import Transaction
+
+ROLES = ("support", "security")
+PAGE = 100
+_MAIL = re.compile(r"[^\s@:<>]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Takes nothing."""
+
+
+class OfAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names an account by its login or id."""
+
+    account: str
+
+
+class CreateAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    login: str
+    password: str
+
+
+async def create_account(desk: Desk, wanted: CreateAccount) -> dict[str, Any]:
+    login = canonical_login(wanted.login)
+    must_be_password(wanted.password)
+    password_hash = await desk.passwords.hash(wanted.password)
+    account_id = await desk.store.run(
+        lambda tx: accounts.create_account(tx, desk.world, login=login, password_hash=password_hash, by=desk.by)
+    )
+    return {"account": account_id, "login": login}
+
+
+class ListAccounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of accounts behind the id `after`."""
+
+    after: str = ""
+    limit: int = PAGE
+
+
+async def list_accounts(desk: Desk, wanted: ListAccounts) -> dict[str, Any]:
+    limit = min(max(wanted.limit, 1), PAGE)
+
+    def page(tx: Transaction) -> list[dict[str, Any]]:
+        return [
+            {
+                "account": account.account_id,
+                "login": account.login,
+                "state": account.state.value,
+                "protected": sorted(environment.value for environment in tx.protections(account.account_id)),
+            }
+            for account in tx.accounts(after=wanted.after, limit=limit)
+        ]
+
+    found = await desk.store.read(page)
+    return {"accounts": found, "next": found[-1]["account"] if len(found) == limit else None}
+
+
+class CreateOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    login: str
+    password: str
+    role: str
+
+
+async def create_operator(desk: Desk, wanted: CreateOperator) -> dict[str, Any]:
+    login = canonical_login(wanted.login)
+    must_be_password(wanted.password)
+    if wanted.role not in ROLES:
+        raise Refused(Reason.MALFORMED, f"a role is one of {', '.join(ROLES)}", field="role")
+    password_hash = await desk.passwords.hash(wanted.password)
+    operator_id = await desk.store.run(
+        lambda tx: accounts.create_operator(
+            tx, desk.world, login=login, password_hash=password_hash, role=wanted.role, by=desk.by
+        )
+    )
+    return {"operator": operator_id, "login": login, "role": wanted.role}
+
+
+async def list_operators(desk: Desk, _wanted: Nothing) -> dict[str, Any]:
+    found = await desk.store.read(lambda tx: tx.operators())
+    return {"operators": [{"operator": name, "login": login, "role": role} for name, login, role in found]}
+
+
+class CreateIntegrator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
+async def create_integrator(desk: Desk, wanted: CreateIntegrator) -> dict[str, Any]:
+    name = label(wanted.name, field="name")
+    integrator_id, token = await desk.store.run(
+        lambda tx: accounts.create_integrator(tx, desk.world, name=name, by=desk.by)
+    )
+    return {"integrator": integrator_id, "name": name, "token": token}
+
+
+async def list_integrators(desk: Desk, _wanted: Nothing) -> dict[str, Any]:
+    found = await desk.store.read(lambda tx: tx.integrators())
+    return {"integrators": [{"integrator": i, "name": name, "revoked": revoked} for i, name, revoked in found]}
+
+
+class RevokeIntegrator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    integrator: str
+
+
+async def revoke_integrator(desk: Desk, wanted: RevokeIntegrator) -> dict[str, Any]:
+    await desk.store.run(lambda tx: accounts.revoke_integrator(tx, integrator_id=wanted.integrator, by=desk.by))
+    return {"integrator": wanted.integrator, "revoked": True}
+
+
+class SetNotice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An owner's address on one channel; a second one of the same channel replaces it."""
+
+    account: str
+    channel: str
+    target: str
+
+
+async def set_notice(desk: Desk, wanted: SetNotice) -> dict[str, Any]:
+    channel = _channel(wanted.channel, wanted.target)
+    account_id = await desk.store.read(lambda tx: account_named(tx, wanted.account))
+    address_id = await desk.store.run(
+        lambda tx: accounts.set_address(
+            tx, desk.world, account_id=account_id, channel=channel, target=wanted.target, by=desk.by
+        )
+    )
+    return {"account": account_id, "address": address_id, "channel": channel.value, "target": wanted.target}
+
+
+async def list_notices(desk: Desk, wanted: OfAccount) -> dict[str, Any]:
+    found = await desk.store.read(lambda tx: tx.addresses(account_named(tx, wanted.account)))
+    return {"addresses": [{"address": a.address_id, "channel": a.channel.value, "target": a.target} for a in found]}
+
+
+def label(text: str, *, field: str) -> str:
+    """A name that people gave something: 1 to 64 printable characters. Raises Refused(MALFORMED)."""
+    if not 1 <= len(text) <= 64 or not text.isprintable() or text != text.strip():
+        raise Refused(
+            Reason.MALFORMED, f"a {field} has 1 to 64 printable characters, no blanks around them", field=field
+        )
+    return text
+
+
+def _channel(word: str, target: str) -> Channel:
+    try:
+        channel = Channel(word)
+    except ValueError:
+        raise Refused(Reason.MALFORMED, f"a channel is one of {', '.join(Channel)}", field="channel") from None
+    if channel is Channel.EMAIL and _MAIL.fullmatch(target) is None:
+        raise Refused(Reason.MALFORMED, "expected a mail address such as owner@example.com", field="target")
+    if channel is Channel.WEBHOOK:
+        parts = urlsplit(target)
+        plain = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if not parts.hostname or "@" in parts.netloc or not (parts.scheme == "https" or plain):
+            raise Refused(Reason.MALFORMED, "expected an https address without user or password", field="target")
+    return channel

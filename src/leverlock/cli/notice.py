@@ -1,0 +1,34 @@
+"""`leverlock notice`: where an owner is rung for a challenge and told of security events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from leverlock.cli.connection import perform
+from leverlock.cli.options import Account, Config, Json, load
+from leverlock.cli.output import table, tell
+
+app = typer.Typer(help="Where an owner is rung for a challenge and told of security events.", no_args_is_help=True)
+
+
+@app.command("set")
+def set_(
+    account: Account,
+    channel: Annotated[str, typer.Argument(help="email or webhook.")],
+    target: Annotated[str, typer.Argument(help="Mail address, or https address of a webhook.")],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Set the owner's address on a channel; it replaces the one before."""
+    done = perform(load(config).settings, "notice.set", account=account, channel=channel, target=target)
+    tell(done, as_json=as_json, lines=[f"{account} is told by {channel} at {target}."])
+
+
+@app.command("list")
+def list_(account: Account, config: Config = None, as_json: Json = False) -> None:
+    """List the owner's addresses."""
+    found = perform(load(config).settings, "notice.list", account=account)
+    rows = [(a["channel"], a["target"]) for a in found["addresses"]]
+    tell(found, as_json=as_json, lines=table(("channel", "address"), rows, nothing="The owner is told nowhere."))

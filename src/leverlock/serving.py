@@ -1,0 +1,172 @@
+"""Serving: several doors in one process on one event loop, started together, stopped together.
+
+Nothing here knows what the doors do. Sockets are bound before anything is promised, so that an address already in use
+is one sentence at the start; a stop closes the doors, lets calls under way finish, and only then returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import signal
+import socket
+import stat
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+BACKLOG: Final = 1024
+KEEP_ALIVE_SECONDS: Final = 75
+
+
+class CannotListen(Exception):
+    """An address cannot be listened on; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """One ASGI application on one socket. `protocol` is uvicorn's HTTP protocol class for it."""
+
+    name: str
+    app: Any
+    socket: socket.socket
+    protocol: Any = "httptools"
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. Raises CannotListen."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as problem:
+        listener.close()
+        in_use = "something else listens there already" if problem.errno == errno.EADDRINUSE else problem.strerror
+        raise CannotListen(f"cannot listen on {host}:{port}: {in_use}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """A listening Unix socket that only this user can open. Replaces a dead one. Raises CannotListen."""
+    if path.exists() or path.is_symlink():
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise CannotListen(f"{path} stands where the admin socket should be, and is no socket")
+        if _answers(path):
+            raise CannotListen(f"another server of this deployment is running: {path} answers")
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The mask makes it private from its first instant; a chmod afterwards would leave a gap.
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        listener.listen(BACKLOG)
+    except OSError as problem:
+        listener.close()
+        raise CannotListen(f"cannot listen on {path}: {problem.strerror}") from None
+    finally:
+        os.umask(before)
+    listener.setblocking(False)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its own signal handlers, telling when it is ready."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@asynccontextmanager
+async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIterator[None]:
+    """Serve while inside; on leaving take no new calls, finish what is under way within `stop_seconds`."""
+    servers = [(_Server(_config(door, stop_seconds)), door) for door in doors]
+    tasks = [asyncio.create_task(server.serve(sockets=[door.socket]), name=door.name) for server, door in servers]
+    try:
+        for (server, _), task in zip(servers, tasks, strict=True):
+            ready = asyncio.create_task(server.ready.wait())
+            await asyncio.wait({ready, task}, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            if task.done():
+                await task
+                raise RuntimeError(f"the {task.get_name()} door did not open")
+        yield
+    finally:
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _config(door: Door, stop_seconds: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        door.app,
+        http=door.protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, int(stop_seconds)),
+        ssl_certfile=door.tls_certificate,
+        ssl_keyfile=door.tls_key,
+    )
+
+
+async def until_stopped() -> str:
+    """Wait for SIGTERM or SIGINT; its name. A second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[str] = loop.create_future()
+
+    def stop(number: signal.Signals) -> None:
+        if stopped.done():
+            os._exit(128 + number)
+        stopped.set_result(number.name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return await stopped
+
+
+def write_ready_file(path: Path, document: dict[str, Any]) -> None:
+    """Tell whoever waits that calls are answered, and where; whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def address(listener: socket.socket) -> tuple[str, int]:
+    """Host and port that a TCP socket listens on."""
+    host, port = listener.getsockname()[:2]
+    return str(host), int(port)
