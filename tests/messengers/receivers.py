@@ -1,4 +1,4 @@
-"""Who receives messages in these tests: a real mail server and a real HTTP server on loopback, which keep all they get."""
+"""Who receives messages in these tests: a mail server and an HTTP server on loopback, which keep all they get."""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ def put(deployment: Deployment, name: str, target: str, *, life_ms: int = 300_00
 
     def use_case(tx: object) -> Message:
         now = tx.now  # type: ignore[attr-defined]
-        message = Message("acc_x", name, Channel.WEBHOOK, target, "key.created", b'{"type":"key.created"}', now, now + life_ms)
+        message = Message(
+            "acc_x", name, Channel.WEBHOOK, target, "key.created", b'{"type":"key.created"}', now, now + life_ms
+        )
         tx.put_message(message)  # type: ignore[attr-defined]
         return message
 

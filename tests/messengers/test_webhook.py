@@ -24,9 +24,7 @@ from .receivers import HttpReceiver
 
 def ring(target: str, now_ms: int, **body: object) -> Message:
     document = json.dumps({"type": "challenge.waiting", "challenge": "ch_1", **body}, ensure_ascii=False).encode()
-    return Message(
-        "acc_x", "msg_abc", Channel.WEBHOOK, target, "challenge.waiting", document, now_ms, now_ms + 60_000
-    )
+    return Message("acc_x", "msg_abc", Channel.WEBHOOK, target, "challenge.waiting", document, now_ms, now_ms + 60_000)
 
 
 def attempt(
