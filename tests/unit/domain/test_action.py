@@ -121,7 +121,6 @@ def test_what_is_not_bound_is_only_transport() -> None:
         "futures.order.place: response_type",
         "futures.conditional_order.place: client_order_id",
         "futures.conditional_order.place: response_type",
-        "futures.order.amend: response_type",
     }
 
 

@@ -122,7 +122,7 @@ def test_conditional_orders_that_close(
 def test_an_amendment_is_never_exempt(name: str, word: str) -> None:
     """`reduce_only` in an amendment is checked by the venue, not obeyed: it must not open a way round."""
     assert challenged(name, amendment("75", reduce_only=word))
-    assert challenged(name, amendment("75", reduce_only=word, position_side="SHORT"))
+    assert challenged(name, amendment("75", reduce_only=word, side="SELL"))
 
 
 @both
