@@ -45,8 +45,9 @@ class Endpoint:
 
     @property
     def base(self) -> str:
-        """`fapi`, `sapi`, `api` or `futures`: the first segment of the path."""
-        return self.path.split("/", 2)[1]
+        """`fapi`, `sapi` or `api`: the venue's host, told by the first segment of the path."""
+        first = self.path.split("/", 2)[1]
+        return "fapi" if first == "futures" else first
 
     @property
     def survives_outage(self) -> bool:
