@@ -9,8 +9,8 @@ import pytest
 
 from .syntax import PAPER, PRODUCT, ROOT, dotted, imported, modules
 
-# Commands import inside themselves what only they need: a command line must answer at once.
-LAZY = "leverlock.cli"
+# Commands, and bootstrap for them, import inside themselves what only some need: a command line must answer at once.
+LAZY = ("leverlock.cli", "leverlock.bootstrap")
 
 
 def hidden_imports(tree: ast.Module, module: str, *, root: str, is_package: bool = False) -> list[int]:
