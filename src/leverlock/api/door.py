@@ -181,7 +181,7 @@ class Door:
         world, endpoint = self._services.world, call.endpoint
         if endpoint.who is Who.ANYBODY:
             return endpoint.work(tx, world, NOBODY, call)  # type: ignore[no-any-return]
-        caller = authenticate(tx, world, call)
+        caller = authenticate(tx, world, call, touch=True)
         if call.key is not None and endpoint.remembered:
             return once(tx, world, caller, call)
         return endpoint.work(tx, world, caller, call)  # type: ignore[no-any-return]

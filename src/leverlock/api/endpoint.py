@@ -159,8 +159,10 @@ def common_reasons(endpoint: Endpoint) -> tuple[Reason | Edge, ...]:
     return tuple(found)
 
 
-def authenticate(tx: Transaction, world: World, call: Call) -> Caller:
+def authenticate(tx: Transaction, world: World, call: Call, *, touch: bool = False) -> Caller:
     """Who holds the call's token, as of this transaction, if he may make this call at all.
+
+    `touch` keeps his session awake, which only a transaction that commits can do.
 
     Raises Refused: NOT_AUTHENTICATED, LOGIN_CHALLENGE_OPEN, NOT_PERMITTED; UNKNOWN_ID for an account that is not his.
     """
@@ -176,7 +178,7 @@ def authenticate(tx: Transaction, world: World, call: Call) -> Caller:
     if who is Who.HALF_SIGNED:
         session = live_session(tx, world, token=token)
     else:
-        session = owner(tx, world, token=token, touch=not call.endpoint.reads_only)
+        session = owner(tx, world, token=token, touch=touch)
     if named is not None and named != session.account_id:
         raise Refused(Reason.UNKNOWN_ID)
     return Caller(session.principal, session.account_id, session)

@@ -1,0 +1,353 @@
+"""Refusals: one row for every reason, whole RFC 9457 documents, and nothing told to who may not know it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import random
+from typing import Any
+
+import pytest
+
+from api_deployment import PASSWORD, Deployment, Reply, order
+from leverlock.api.app import ENDPOINTS
+from leverlock.api.door import Door
+from leverlock.api.endpoint import Endpoint, Who, common_reasons
+from leverlock.api.problems import PROBLEMS, Edge, type_of
+from leverlock.domain.errors import Reason
+from leverlock.domain.ids import make_id
+
+GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.who is not Who.ANYBODY]
+UNKNOWN_ID = make_id("ch", bytes(16))
+
+
+def filled(endpoint: Endpoint) -> str:
+    """The row's path with ids of the right form that exist nowhere."""
+    prefix = {"challenges": "ch", "authenticators": "au", "keys": "key"}
+    path = endpoint.path.replace("{environment}", "futures")
+    return path.replace("{id}", make_id(prefix.get(endpoint.segments[1], "au"), bytes(16)))
+
+
+def whole(reply: Reply) -> tuple[int, bytes, str | None, str]:
+    """All of an answer that could tell one case from another."""
+    return reply.status, reply.body, reply.headers.get("www-authenticate"), reply.headers["content-type"]
+
+
+def test_every_reason_has_one_row_and_every_row_its_own_type() -> None:
+    assert set(PROBLEMS) == {*Reason, *Edge}
+    assert len({type_of(reason) for reason in PROBLEMS}) == len(PROBLEMS)
+    assert all(400 <= row.status < 600 for row in PROBLEMS.values())
+    assert all(PROBLEMS[reason].status >= 500 for reason in (Reason.STORE_UNAVAILABLE, Reason.CLOCK_BEHIND))
+
+
+def test_every_type_can_be_read_where_it_points(deployment: Deployment) -> None:
+    for reason, row in PROBLEMS.items():
+        page = deployment.api.call("GET", type_of(reason))
+        assert (page.status, page.json["detail"]) == (200, row.detail)
+    assert deployment.api.call("GET", "/problems/none-such").problem == "unknown-id"
+
+
+@pytest.mark.bar("B53")
+@pytest.mark.bar("B62")
+@pytest.mark.parametrize("endpoint", GUARDED, ids=lambda row: f"{row.method} {row.path}")
+def test_who_is_not_signed_in_gets_one_answer_whatever_he_sends(deployment: Deployment, endpoint: Endpoint) -> None:
+    owner = deployment.owner(futures=False)
+    ended = owner.token
+    assert owner.call("DELETE", "/v1/sessions/current").status == 204
+    bearer = "Authorization"
+    account, secret = ended.split(".")
+    tries: list[dict[str, Any]] = [
+        {},
+        {"headers": [(bearer, "")]},
+        {"headers": [(bearer, "Bearer")]},
+        {"headers": [(bearer, f"Basic {ended}")]},
+        {"headers": [(bearer, b"Bearer \xff\xfe")]},
+        {"headers": [(bearer, f"Bearer {ended}"), (bearer, f"Bearer {ended}")]},
+        {"token": ended},
+        {"token": f"{account}."},
+        {"token": f"acc_unknown.{secret}"},
+        {"token": account},
+        {"token": "lvi_unknown"},
+        {"token": "x" * 5000},
+        {"token": ended, "raw": b"{", "key": "k"},
+        {"token": ended, "raw": b"x" * 70_000},
+        {"token": ended, "raw": b"{}", "headers": [("Content-Type", "text/plain")]},
+        {"token": "lvi_unknown", "raw": json.dumps({**order(), "account": "none"}).encode()},
+    ]
+    answers = {whole(deployment.api.call(endpoint.method, filled(endpoint), **attempt)) for attempt in tries}
+    assert len(answers) == 1, answers
+    status, body, authenticate, _ = answers.pop()
+    assert (status, authenticate) == (401, 'Bearer realm="leverlock"')
+    assert json.loads(body)["type"] == "/problems/not-authenticated"
+
+
+def test_an_integrator_may_ask_and_never_answer(deployment: Deployment) -> None:
+    venue = deployment.integrator()
+    for endpoint in GUARDED:
+        if endpoint.who is Who.ASKER:
+            continue
+        body: Any = None if endpoint.body is None else {"code": "123456", "reason": "not_me", "challenges": [UNKNOWN_ID]}
+        if body is not None:
+            body = {name: body[name] for name in endpoint.body.__struct_fields__ if name in body}
+        refused = deployment.api.call(endpoint.method, filled(endpoint), body, token=venue)
+        assert (refused.status, refused.problem) == (403, "not-permitted"), endpoint.path
+
+
+@pytest.mark.bar("B53")
+def test_a_step_up_says_what_is_wanted_in_the_header_of_rfc_9470(deployment: Deployment) -> None:
+    owner = deployment.owner()
+    stopped = owner.call("POST", "/v1/authorize", order())
+    assert stopped.status == 401
+    assert stopped.headers["www-authenticate"] == (
+        'Bearer error="insufficient_user_authentication", '
+        'error_description="The account\'s owner has been asked; once he has answered, repeat the very same call.", '
+        'acr_values="urn:leverlock:acr:futures-totp", max_age="0"'
+    )
+    document = stopped.json
+    assert document["type"] == "/problems/step-up-required"
+    assert document["challenge"]["requires"] == ["totp"]
+    assert document["challenge"]["expires_at"] == deployment.clock.now_ms() + deployment.limits.challenge_life_ms
+
+    replacing = owner.call("POST", "/v1/environments/futures/authenticators")
+    assert 'acr_values="urn:leverlock:acr:futures-password-totp", max_age="0"' in replacing.headers["www-authenticate"]
+
+
+def test_an_old_password_asks_for_a_new_one(deployment: Deployment) -> None:
+    owner = deployment.owner(futures=False)
+    deployment.clock.advance(deployment.limits.password_fresh_ms)
+    refused = owner.call("POST", "/v1/environments/spot/authenticators")
+    assert (refused.status, refused.problem) == (401, "password-too-old")
+    assert 'acr_values="urn:leverlock:acr:password", max_age="300"' in refused.headers["www-authenticate"]
+
+
+def test_a_session_is_kept_awake_by_use_and_by_looking(deployment: Deployment) -> None:
+    owner = deployment.owner(futures=False)
+    for call in (
+        lambda: owner.call("GET", "/v1/keys"),
+        lambda: owner.call("POST", "/v1/authorize", order()),
+        lambda: owner.call("GET", "/v1/sessions/current"),
+    ):
+        deployment.clock.advance(deployment.limits.session_idle_ms - 1)
+        assert call().status == 200
+        ((seen,),) = deployment.rows(
+            "SELECT max(last_seen_at) FROM session WHERE account_id = ?", (owner.account_id,)
+        )
+        assert seen == deployment.clock.now_ms()
+    # A call that fails before its transaction can be told what was wrong, however long ago the last one was.
+    deployment.clock.advance(deployment.limits.session_idle_ms - 1)
+    assert owner.call("POST", "/v1/authorize", raw=b"{").problem == "malformed"
+    deployment.clock.advance(1)
+    assert owner.call("GET", "/v1/keys").problem == "not-authenticated"
+
+
+@pytest.mark.bar("B62")
+@pytest.mark.bar("B47")
+def test_unknown_foreign_and_malformed_ids_are_one_answer(deployment: Deployment) -> None:
+    owner, stranger, venue = deployment.owner(), deployment.owner(), deployment.integrator()
+    theirs = stranger.challenged()["id"]
+    key_of_theirs = deployment.key(stranger.account_id)
+    mine = deployment.api.call("POST", "/v1/authorize", {"account": owner.account_id, **order()}, token=venue)
+    asked_by_venue = mine.json["challenge"]["id"]
+    other_venue = deployment.integrator()
+    before = deployment.digest()
+
+    answers = []
+    for challenge in (UNKNOWN_ID, theirs, "ch_x", "CH_" + UNKNOWN_ID[3:], "au" + UNKNOWN_ID[2:], "0", "a" * 64):
+        answers += [
+            owner.call("GET", f"/v1/challenges/{challenge}"),
+            owner.prove(challenge, "123456"),
+            owner.call("POST", f"/v1/challenges/{challenge}/denial", {"reason": "changed_mind"}),
+            owner.call("DELETE", f"/v1/challenges/{challenge}"),
+            owner.call("POST", "/v1/proofs", {"challenges": [challenge], "code": "123456"}),
+        ]
+    for key in (make_id("key", bytes(16)), key_of_theirs, "key_x", UNKNOWN_ID):
+        answers.append(owner.call("DELETE", f"/v1/keys/{key}"))
+    for environment in ("futures", "none"):
+        path = f"/v1/environments/{environment}/authenticators/{make_id('au', bytes(16))}/confirmation"
+        answers.append(owner.call("POST", path, {"code": "123456"}))
+    # Another integrator's challenge, and accounts that are not there.
+    on = f"?account={owner.account_id}"
+    answers += [
+        deployment.api.call("GET", f"/v1/challenges/{asked_by_venue}{on}", token=other_venue),
+        deployment.api.call("DELETE", f"/v1/challenges/{asked_by_venue}{on}", token=other_venue),
+        deployment.api.call("GET", f"/v1/challenges/{asked_by_venue}?account={stranger.account_id}", token=venue),
+        owner.call("GET", f"/v1/challenges/{asked_by_venue}?account={stranger.account_id}"),
+        owner.call("DELETE", f"/v1/challenges/{asked_by_venue}"),  # asked by the venue, so not his to withdraw
+    ]
+    for account in (make_id("acc", bytes(16)), "system", "acc_x", "none"):
+        answers.append(deployment.api.call("POST", "/v1/authorize", {"account": account, **order()}, token=venue))
+    answers.append(owner.call("POST", "/v1/authorize", {"account": stranger.account_id, **order()}))
+    answers.append(owner.call("POST", "/v1/redeem", {**order(), "grant": "gr_" + "0" * 64}))
+    answers.append(owner.call("POST", "/v1/redeem", {**order(), "grant": "x"}))
+
+    assert {whole(reply) for reply in answers} == {whole(answers[0])}
+    assert answers[0].problem == "unknown-id"
+    assert deployment.api.call("GET", f"/v1/challenges/{asked_by_venue}{on}", token=venue).status == 200
+    # Refused answers and actions are on record, and that is all that changed.
+    assert before != deployment.digest()
+    assert owner.counters()[0] == stranger.counters()[0] == 0
+
+
+@pytest.mark.bar("B62")
+def test_wrong_code_other_environment_and_wrong_password_are_one_answer(deployment: Deployment) -> None:
+    owner = deployment.owner()
+    owner.enable("spot")
+    first = owner.challenged("1")["id"]
+    replacing = owner.call("POST", "/v1/environments/futures/authenticators").json["challenge"]["id"]
+    path = f"/v1/challenges/{replacing}/proof"
+    answers = [
+        owner.prove(first, owner.wrong_code()),
+        owner.prove(first, owner.code("spot")),
+        owner.call("POST", path, {"code": owner.code(), "password": "not the password"}),
+        owner.call("POST", path, {"code": owner.code()}),
+    ]
+    assert {whole(reply) for reply in answers} == {whole(answers[0])}
+    assert (answers[0].status, answers[0].problem) == (403, "wrong-code")
+
+
+@pytest.mark.bar("B62")
+@pytest.mark.bar("B76")
+def test_a_failed_sign_in_tells_nothing_of_the_login(deployment: Deployment) -> None:
+    owner = deployment.owner(futures=False)
+    answers = [
+        deployment.api.call("POST", "/v1/sessions", {"login": login, "password": password})
+        for login, password in (
+            (owner.login, "wrong wrong wrong"),
+            (owner.login.upper(), "wrong wrong wrong"),
+            ("nobody-at-all", "wrong wrong wrong"),
+            ("nobody-at-all", PASSWORD),
+        )
+    ]
+    assert {whole(reply) for reply in answers} == {whole(answers[0])}
+    assert (answers[0].status, answers[0].problem) == (401, "sign-in-failed")
+
+
+@pytest.mark.bar("B76")
+def test_five_spellings_of_a_login_are_one_login_and_one_budget(deployment: Deployment) -> None:
+    owner = deployment.owner(futures=False)
+    spellings = [owner.login, owner.login.upper(), f" {owner.login}", owner.login.title(), f"ｏ{owner.login[1:]}"]
+    for spelling in spellings:
+        assert deployment.api.call("POST", "/v1/sessions", {"login": spelling, "password": PASSWORD}).status == 201
+    tries = [
+        deployment.api.call("POST", "/v1/sessions", {"login": spellings[n % 5], "password": "wrong wrong"})
+        for n in range(deployment.limits.sign_in_tries + 1)
+    ]
+    assert [reply.problem for reply in tries[:-1]] == ["sign-in-failed"] * deployment.limits.sign_in_tries
+    assert (tries[-1].status, tries[-1].problem) == (429, "sign-in-throttled")
+    assert int(tries[-1].headers["retry-after"]) == tries[-1].json["retry_after"] > 0
+
+
+@pytest.mark.bar("B71")
+def test_no_header_can_pretend_to_be_another_source_caller_or_method(deployment: Deployment) -> None:
+    owner = deployment.owner(futures=False)
+    claims = ["X-Forwarded-For", "X_Forwarded_For", "Forwarded", "X-Real-IP", "X-User", "X-HTTP-Method-Override"]
+    addresses = ["10.0.0.{n}", "for=10.0.0.{n}", "a", "1.2.3.4.5", "::1%eth0", "', --", "10.0.0.{n}, 10.0.0.{n}"]
+    for n in range(deployment.limits.sign_in_tries):
+        headers = [(name, addresses[(n + i) % len(addresses)].format(n=n)) for i, name in enumerate(claims)]
+        body = {"login": owner.login, "password": "wrong wrong"}
+        assert deployment.api.call("POST", "/v1/sessions", body, headers=headers).problem == "sign-in-failed"
+    throttled = deployment.api.call(
+        "POST", "/v1/sessions", {"login": owner.login, "password": PASSWORD}, headers=[("X-Forwarded-For", "10.9.9.9")]
+    )
+    assert throttled.problem == "sign-in-throttled"
+    plain = deployment.api.call("GET", "/v1/environments", headers=[("X-User", owner.login), ("X-Remote-User", "a")])
+    assert plain.status == 401
+    overridden = owner.call("GET", "/v1/sessions/current", headers=[("X-HTTP-Method-Override", "DELETE")])
+    assert (overridden.status, owner.call("GET", "/v1/sessions/current").status) == (200, 200)
+
+
+@pytest.mark.bar("B73")
+def test_a_thousand_broken_credentials_are_refused_and_none_breaks_anything(deployment: Deployment) -> None:
+    owner, venue = deployment.owner(), deployment.integrator()
+    approved = owner.prove(owner.challenged()["id"]).json["approved"][0]
+    ask = {"account": owner.account_id, **order("9")}
+    dice = random.Random(73)
+    printable = [chr(c) for c in range(0x21, 0x7F)]
+    for n in range(1000):
+        credential = (owner.token, venue, approved["grant"])[n % 3]
+        at = dice.randrange(len(credential))
+        if n % 2:
+            broken = credential[:at]
+        else:
+            broken = credential[:at] + dice.choice([c for c in printable if c != credential[at]]) + credential[at + 1 :]
+        if n % 3 == 2:
+            reply = owner.call("POST", "/v1/redeem", {**order(), "grant": broken})
+            assert reply.status in (400, 404), (broken, reply)
+        else:
+            reply = deployment.api.call("POST", "/v1/authorize", ask, token=broken)
+            assert (reply.status, reply.problem) == (401, "not-authenticated"), (broken, reply)
+    assert owner.call("POST", "/v1/redeem", {**order(), "grant": approved["grant"]}).status == 200
+
+
+def test_paths_have_one_spelling_and_unknown_ones_are_refused(deployment: Deployment) -> None:
+    owner = deployment.owner(futures=False)
+    for path in ("/v1/keys/", "//v1/keys", "/v1//keys", "/v1/%6beys", "/V1/keys", "/v1/keys;a=b", "/v1/./keys", "/v2/keys"):
+        assert owner.call("GET", path).problem == "no-such-path", path
+    wrong = owner.call("PUT", "/v1/keys", {})
+    assert (wrong.status, wrong.problem, wrong.headers["allow"]) == (405, "method-not-allowed", "GET")
+
+
+async def drive(app: Any, endpoint: Endpoint, path: str, token: str, body: bytes) -> tuple[int, bytes]:
+    """One request straight into the ASGI application."""
+    sent: list[dict[str, Any]] = []
+    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": endpoint.method, "path": path, "raw_path": path.encode(), "query_string": b""}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app({**scope, "headers": headers, "client": ("127.0.0.1", 1)}, receive, send)
+    return sent[0]["status"], sent[1]["body"]
+
+
+@pytest.mark.bar("B92")
+def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = deployment.owner()
+    bodies: dict[str, Any] = {
+        "SignInForm": {"login": owner.login, "password": PASSWORD},
+        "CodeForm": {"code": "123456"},
+        "ProofForm": {"code": "123456"},
+        "ProofsForm": {"challenges": [UNKNOWN_ID], "code": "123456"},
+        "DenialForm": {"reason": "not_me"},
+        "AuthorizeForm": order(),
+        "RedeemForm": {**order(), "grant": "x"},
+    }
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("canary: seed, path and stack")
+
+    for endpoint in ENDPOINTS:
+        app = Door([dataclasses.replace(endpoint, work=broken)], deployment.services)
+        body = b"" if endpoint.body is None else json.dumps(bodies[endpoint.body.__name__]).encode()
+        with caplog.at_level(logging.ERROR, logger="leverlock.api"):
+            status, answer = asyncio.run(drive(app, endpoint, filled(endpoint), owner.token, body))
+        document = json.loads(answer)
+        assert status == 500, endpoint.path
+        assert b"canary" not in answer
+        assert set(document) == {"type", "title", "status", "detail", "instance"}
+        number = document["instance"].removeprefix("urn:leverlock:correlation:")
+        assert caplog.records[-1].correlation == number  # type: ignore[attr-defined]
+        assert "canary" in caplog.text
+    assert owner.call("GET", "/v1/environments").status == 200
+
+
+def test_every_answer_forbids_caching_and_carries_a_number(deployment: Deployment) -> None:
+    owner = deployment.owner(futures=False)
+    for reply in (owner.call("GET", "/v1/keys"), owner.call("GET", "/none"), deployment.api.call("GET", "/healthz")):
+        assert reply.headers["cache-control"] == "no-store"
+        assert len(reply.headers["correlation-id"]) == 16
+
+
+def test_the_table_names_every_refusal_of_its_rows() -> None:
+    for endpoint in ENDPOINTS:
+        listed = {*endpoint.reasons, *common_reasons(endpoint)}
+        assert len(endpoint.reasons) == len(set(endpoint.reasons)), endpoint.path
+        assert Reason.NOT_AUTHENTICATED in listed or endpoint.who is Who.ANYBODY
+        assert endpoint.secret <= (endpoint.method == "POST")
