@@ -69,7 +69,7 @@ class Keyring:
             raise KeyringError(f"{path} has mode {mode:o}; others could read it: chmod 600 {path}")
         try:
             return cls._parse(json.loads(source))
-        except (ValueError, KeyError, TypeError) as problem:
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
             raise KeyringError(f"{path} is no keyring of version {KEYRING_VERSION}: {problem}") from None
 
     @classmethod

@@ -19,7 +19,8 @@ from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy import Standing
-from leverlock.ports import Clock, Sealer, Store, Transaction
+from leverlock.ports import Clock, SealBroken, Sealer, Store, Transaction
+from leverlock.store.acts_upkeep import CHANGES_KEPT_MS
 
 ENTRIES: Final = 100_000
 
@@ -84,6 +85,10 @@ class Snapshot:
             self._last_change, changed = await self._store.read(lambda tx: tx.changes(after=self._last_change))
         except Refused:
             return False
+        if began - self._fresh_at > CHANGES_KEPT_MS // 2:
+            # Whoever slept this long (a stopped process) may have missed changes that were pruned meanwhile.
+            for cache in (self._accounts, self._keys, self._seen_at, self._integrators):
+                cache.clear()
         for account_id in changed:
             self._forget(account_id)
         self._fresh_at = began
@@ -156,8 +161,11 @@ class Snapshot:
         upstream = tx.upstream(key.account_id, key.upstream_id)
         if upstream is None or upstream.removed:
             raise Refused(Reason.NOT_AUTHENTICATED)
-        secret = None if key.secret is None else self._sealer.open(key.secret, context=key.seal_context)
-        upstream_secret = self._sealer.open(upstream.secret, context=upstream.seal_context)
+        try:
+            secret = None if key.secret is None else self._sealer.open(key.secret, context=key.seal_context)
+            upstream_secret = self._sealer.open(upstream.secret, context=upstream.seal_context)
+        except SealBroken as problem:
+            raise Refused(Reason.NOT_AUTHENTICATED) from problem
         account = _account_view(tx, key.account_id)
         return KeyView(key, secret, account, upstream, upstream_secret)
 

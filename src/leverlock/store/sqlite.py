@@ -238,6 +238,7 @@ class SqliteStore:
 
     def _commit(self, connection: _Connection, batch: list[_Job[Any]]) -> None:
         try:
+            _abandon(connection)  # what an earlier failure could not take back
             connection.raw.execute("BEGIN IMMEDIATE")
             self._read_high_water(connection)
             now = self._time()

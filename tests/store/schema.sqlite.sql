@@ -1,0 +1,231 @@
+CREATE TABLE account (
+  account_id TEXT PRIMARY KEY,
+  login TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('active', 'locked')),
+  password_hash TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  touched_at INTEGER NOT NULL,        -- the lock of every writing use case is an update of this column
+  wrong_at BLOB NOT NULL,             -- times of wrong answers, see AccountBudget.to_bytes
+  chain_seq INTEGER NOT NULL,
+  chain_head BLOB NOT NULL CHECK (length(chain_head) = 32)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE address (
+  account_id TEXT NOT NULL,
+  channel TEXT NOT NULL CHECK (channel IN ('email', 'webhook')),
+  address_id TEXT NOT NULL,
+  target TEXT NOT NULL,
+  PRIMARY KEY (account_id, channel)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_key (
+  account_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  api_key TEXT NOT NULL,
+  label TEXT NOT NULL,
+  algorithm TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('active', 'frozen', 'revoked')),
+  upstream_id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  legacy INTEGER NOT NULL CHECK (legacy IN (0, 1)),
+  otp_allowed INTEGER NOT NULL CHECK (otp_allowed IN (0, 1)),
+  key_version INTEGER,
+  nonce BLOB,
+  ciphertext BLOB,
+  public_key BLOB,
+  PRIMARY KEY (account_id, key_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_key_name (
+  api_key TEXT PRIMARY KEY,
+  account_id TEXT NOT NULL,
+  key_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit_event (
+  event_no INTEGER PRIMARY KEY,
+  account_id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  body BLOB NOT NULL,
+  hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+CREATE TABLE authenticator (
+  account_id TEXT NOT NULL,
+  authenticator_id TEXT NOT NULL,
+  environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
+  kind TEXT NOT NULL CHECK (kind IN ('totp')),
+  state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'replaced', 'disabled', 'removed', 'expired')),
+  generation INTEGER NOT NULL,
+  key_version INTEGER NOT NULL,
+  nonce BLOB NOT NULL,
+  ciphertext BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  session_id TEXT NOT NULL,
+  last_step INTEGER NOT NULL,
+  streak INTEGER NOT NULL,
+  blocked_until INTEGER NOT NULL,
+  PRIMARY KEY (account_id, authenticator_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE challenge (
+  account_id TEXT NOT NULL,
+  challenge_id TEXT NOT NULL,
+  environment TEXT NOT NULL,
+  principal TEXT NOT NULL,
+  action TEXT NOT NULL,
+  intent BLOB NOT NULL,
+  digest BLOB NOT NULL CHECK (length(digest) = 32),
+  facts BLOB NOT NULL,
+  requirement TEXT NOT NULL,          -- proofs, joined by spaces
+  rules TEXT NOT NULL,                -- JSON list of rule names
+  policy_version TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'consumed', 'denied', 'failed', 'expired', 'cancelled')),
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  wrong_answers INTEGER NOT NULL,
+  closed_because TEXT NOT NULL,
+  grant_hash BLOB CHECK (length(grant_hash) = 32),
+  grant_expires_at INTEGER NOT NULL,
+  environment_slot INTEGER NOT NULL,
+  key_slot INTEGER,                   -- only keys are confined to a few; the owner's own sessions are not
+  PRIMARY KEY (account_id, challenge_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE change (
+  change_no INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id TEXT NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE idempotency (
+  account_id TEXT NOT NULL,
+  principal TEXT NOT NULL,
+  key TEXT NOT NULL,
+  fingerprint BLOB NOT NULL,
+  answer BLOB,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, principal, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE integrator (
+  integrator_id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+  created_at INTEGER NOT NULL,
+  revoked INTEGER NOT NULL CHECK (revoked IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE login_name (
+  login TEXT PRIMARY KEY,
+  account_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE operator (
+  operator_id TEXT PRIMARY KEY,
+  login TEXT NOT NULL UNIQUE,
+  password_hash TEXT NOT NULL,
+  role TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (
+  account_id TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  channel TEXT NOT NULL,
+  target TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  body BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  next_at INTEGER,                    -- null: given up
+  reason TEXT NOT NULL,
+  PRIMARY KEY (account_id, message_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE protection (
+  account_id TEXT NOT NULL,
+  environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
+  enabled_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, environment)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE recovery_code (
+  account_id TEXT NOT NULL,
+  environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
+  code_hash BLOB NOT NULL CHECK (length(code_hash) = 32),
+  generation INTEGER NOT NULL,
+  PRIMARY KEY (account_id, environment, code_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE session (
+  account_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('login_challenge', 'full', 'ended')),
+  created_at INTEGER NOT NULL,
+  last_seen_at INTEGER NOT NULL,
+  password_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, session_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE setting (
+  name TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sign_in_try (
+  subject BLOB PRIMARY KEY CHECK (length(subject) = 32),
+  tries INTEGER NOT NULL,
+  since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE upstream (
+  account_id TEXT NOT NULL,
+  upstream_id TEXT NOT NULL,
+  label TEXT NOT NULL,
+  dialect TEXT NOT NULL,
+  base_urls TEXT NOT NULL,            -- JSON object
+  api_key TEXT NOT NULL,
+  algorithm TEXT NOT NULL,
+  key_version INTEGER NOT NULL,
+  nonce BLOB NOT NULL,
+  ciphertext BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  removed INTEGER NOT NULL CHECK (removed IN (0, 1)),
+  PRIMARY KEY (account_id, upstream_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX audit_chain ON audit_event (account_id, seq);
+
+CREATE UNIQUE INDEX authenticator_bound ON authenticator (account_id, environment, kind)
+  WHERE state IN ('active', 'disabled');
+
+CREATE UNIQUE INDEX authenticator_generation ON authenticator (account_id, environment, generation);
+
+CREATE UNIQUE INDEX authenticator_pending ON authenticator (account_id, environment, kind)
+  WHERE state = 'pending';
+
+CREATE INDEX challenge_asked ON challenge (account_id, principal, created_at);
+
+CREATE INDEX challenge_due ON challenge (expires_at) WHERE state = 'pending';
+
+CREATE UNIQUE INDEX challenge_environment_slot ON challenge (account_id, environment, environment_slot)
+  WHERE state = 'pending';
+
+CREATE UNIQUE INDEX challenge_grant ON challenge (account_id, grant_hash) WHERE grant_hash IS NOT NULL;
+
+CREATE INDEX challenge_grant_due ON challenge (grant_expires_at) WHERE state = 'approved';
+
+CREATE UNIQUE INDEX challenge_intent ON challenge (account_id, principal, digest)
+  WHERE state IN ('pending', 'approved');
+
+CREATE UNIQUE INDEX challenge_key_slot ON challenge (account_id, principal, key_slot)
+  WHERE state = 'pending' AND key_slot IS NOT NULL;
+
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
+CREATE INDEX outbox_due ON outbox (next_at) WHERE next_at IS NOT NULL;
