@@ -72,7 +72,7 @@ def test_one_that_fails_does_not_disturb_the_others(deployment: Deployment) -> N
     assert seen == ["1", None, "1"]
 
 
-@pytest.mark.parametrize("text", ["\ud800", "\udfff" * 70], ids=["lone surrogate", "many"])
+@pytest.mark.parametrize("text", ["\ud800", "\udfff" * 70], ids=["one", "many"])
 @pytest.mark.bar("B91")
 def test_a_request_that_cannot_be_recorded_as_it_is_hurts_nobody(deployment: Deployment, text: str) -> None:
     owner = deployment.owner()
@@ -89,7 +89,7 @@ def test_a_request_that_cannot_be_recorded_as_it_is_hurts_nobody(deployment: Dep
         poisoned.result(10)
     last = deployment.read(lambda tx: tx.events(owner.account_id, after_seq=0, limit=99))[-1]
     assert last.kind is EventKind.ACTION_REFUSED
-    assert b'"unrecordable"' in last.body
+    assert rb'"action":"\\ud' in last.body
 
 
 @pytest.mark.bar("B74")

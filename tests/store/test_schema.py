@@ -125,7 +125,15 @@ def test_every_statement_prepares_and_reads_by_an_index(fresh: sqlite3.Connectio
 
 
 # Lists that operators ask for, upkeep in the background, and the small heap of a deployment's integrators.
-WHOLE_TABLES = {"upstreams", "integrators", "operators", "prune_sign_in_tries", "prune_changes", "changed_heads"}
+WHOLE_TABLES = {
+    "upstreams",
+    "integrators",
+    "operators",
+    "prune_sign_in_tries",
+    "prune_changes",
+    "prune_messages",
+    "changed_heads",
+}
 
 
 def parameters(sql: str) -> set[str]:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
-
-import rfc8785
+from typing import Any, Protocol
 
 from leverlock.domain.account import Account
 from leverlock.domain.attempts import AccountBudget
@@ -19,8 +17,6 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.ports import Charge
 from leverlock.store import rows
-
-MAX_ESCAPED: Final = 1_024  # characters of a request that the trail keeps when it cannot keep it as it was
 
 
 class Cursor(Protocol):
@@ -178,7 +174,7 @@ class UnitOfWork:
         if refusal is None and charges:
             refusal = AuditEvent(EventKind.ANSWER_REFUSED, "")
         if refusal is not None:
-            self.record(_recordable(refusal, problem, charges))
+            self.record(_refusal_record(refusal, problem, charges))
         for charge in charges:
             self._consequences(charge)
         self.finish()
@@ -206,12 +202,8 @@ class UnitOfWork:
             self.record(AuditEvent(kind, principal, {"authenticator": charge.authenticator_id, "state": row[0]}))
 
 
-def _recordable(refusal: AuditEvent, problem: BaseException, charges: list[Charge]) -> AuditEvent:
-    """The record of a refusal: its reason, and what was charged, from which counters can be rebuilt (B88).
-
-    Details come from the request. What has no canonical form (a lone surrogate) is recorded escaped: a record that
-    cannot be written would take the charge with it.
-    """
+def _refusal_record(refusal: AuditEvent, problem: BaseException, charges: list[Charge]) -> AuditEvent:
+    """The record of a refusal: its reason, and what was charged, from which counters can be rebuilt (B88)."""
     added: dict[str, Any] = {"reason": problem.reason.value if isinstance(problem, Refused) else "error"}
     for charge in charges:
         after = charge.factor_after
@@ -221,9 +213,4 @@ def _recordable(refusal: AuditEvent, problem: BaseException, charges: list[Charg
             "streak": None if after is None else after.streak,
             "blocked_until": None if after is None else after.blocked_until_ms,
         }
-    try:
-        rfc8785.dumps([refusal.principal, refusal.details])
-    except ValueError:
-        escaped = ascii((refusal.principal, refusal.details))[:MAX_ESCAPED]
-        return AuditEvent(refusal.kind, "", {"unrecordable": escaped, **added})
     return replace(refusal, details={**refusal.details, **added})
