@@ -301,6 +301,20 @@ class Stack:
         assert secret is not None
         return GatewayKey(made.key.api_key, secret, algorithm, made.key.key_id)
 
+    def venue_calls(self, account: Account, *, path: str = "", method: str = "") -> list[dict[str, Any]]:
+        """What the venue received with this account's venue key, oldest first: the gateway's own reads too."""
+        calls = self.venue.calls(path=path, method=method)
+        sent = [{name.lower(): text for name, text in call["headers"].items()} for call in calls]
+        return [
+            call
+            for call, headers in zip(calls, sent, strict=True)
+            if headers.get("x-mbx-apikey") == account.venue_key.api_key
+        ]
+
+    def orders_executed(self, account: Account) -> int:
+        """How many orders of this account the venue has taken, by its own log."""
+        return sum(int(call["orders"]) for call in self.venue_calls(account))
+
     def revoke_key(self, account: Account, key: GatewayKey) -> None:
         """End a key, as the owner does."""
         deployment = self.deployment

@@ -20,6 +20,7 @@ from leverlock.domain.actions import (
     ORDER_PLACE,
 )
 from leverlock.domain.errors import Refused
+from leverlock.domain.values import Kind
 from leverlock.gateway.binance.errors import BinanceError, IllegalCharacters, MissingParameter, UnreadParameter
 
 BATCH: Final = "batchOrders"
@@ -71,6 +72,8 @@ NAMES: Final[dict[str, dict[str, str]]] = {
 _CONSTANTS: Final = {CONDITIONAL_PLACE.name: {"algoType": "CONDITIONAL"}}
 # Spellings that clients use for the same parameter.
 _ALIASES: Final = {CONDITIONAL_PLACE.name: {"activationPrice": "activatePrice"}}
+# The venue documents these for some flags, and its own SDK writes them into every leg of a batch.
+_FLAGS: Final = {"TRUE": "true", "FALSE": "false"}
 _MOVED: Final = CONDITIONAL_PLACE.fields["type"].choices
 
 
@@ -140,7 +143,8 @@ def _read_one(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
             raise UnreadParameter(f"Not all sent parameters were read; '{sent}' is not known here.")
         if field in fields:
             raise IllegalCharacters(f"Parameter '{sent}' says again what another parameter said.")
-        fields[field] = value
+        flag = action_type.fields[field].kind is Kind.BOOLEAN
+        fields[field] = _FLAGS.get(value, value) if flag else value
     if action_type is ORDER_PLACE and fields.get("type") in _MOVED:
         raise MovedToAlgo
     for constant in constants:

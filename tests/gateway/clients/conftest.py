@@ -1,0 +1,75 @@
+"""One deployment for all clients; every test has an account of its own, a key of its own, a client of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from client import HMAC, Client
+
+from leverlock.domain.api_key import KeyAlgorithm
+from leverlock.domain.environment import Environment
+from stack import Account, GatewayKey, Stack, oathtool_code
+
+
+@dataclass
+class Bot:
+    """A client with its key, and the account that stands behind it."""
+
+    stack: Stack
+    account: Account
+    key: GatewayKey
+    client: Client
+
+    @property
+    def executed(self) -> int:
+        """How many orders of this account the venue has taken, by its own log."""
+        return self.stack.orders_executed(self.account)
+
+    def sent(self, method: str, path: str) -> int:
+        """How many calls to that path the venue has received with this account's key."""
+        return len(self.stack.venue_calls(self.account, path=path, method=method))
+
+
+MakeBot = Callable[..., Bot]
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("clients"), app=oathtool_code) as running:
+        running.venue.set_price("BTCUSDT", "60000")
+        running.venue.set_price("ETHUSDT", "3000")
+        yield running
+
+
+@pytest.fixture
+def bot_of(stack: Stack) -> Iterator[MakeBot]:
+    """`bot_of(Ccxt, algorithm=…, otp_allowed=…, enrolled=…)`: an account with a client of this class."""
+    open_clients: list[Client] = []
+
+    def make(
+        kind: type[Any],
+        *,
+        algorithm: KeyAlgorithm = HMAC,
+        otp_allowed: bool = False,
+        enrolled: Sequence[Environment] = (Environment.FUTURES,),
+        **account: Any,
+    ) -> Bot:
+        owner = stack.account(enrolled=enrolled, **account)
+        key = stack.gateway_key(owner, algorithm, otp_allowed=otp_allowed)
+        client = kind(key, stack.url)
+        open_clients.append(client)
+        return Bot(stack, owner, key, client)
+
+    yield make
+    for client in open_clients:
+        client.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of the story that asks for `algorithm` runs with each that its client can sign with."""
+    if "algorithm" in metafunc.fixturenames and metafunc.cls is not None:
+        algorithms = metafunc.cls.kind.algorithms
+        metafunc.parametrize("algorithm", algorithms, ids=[algorithm.value for algorithm in algorithms])

@@ -1,0 +1,39 @@
+"""The codec between the venue's parameters and our actions: spellings that clients use, and the one that leaves."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from leverlock.domain.actions import CONDITIONAL_PLACE, ORDER_BATCH, ORDER_PLACE
+from leverlock.gateway.binance.codec import read, write
+from leverlock.gateway.binance.errors import IllegalCharacters
+
+ORDER = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "1"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "forwarded"),
+    [("true", "true"), ("True", "true"), ("TRUE", "true"), ("false", "false"), ("False", "false"), ("FALSE", "false")],
+)
+def test_every_documented_spelling_of_a_flag_means_the_same(sent: str, forwarded: str) -> None:
+    """The venue documents `TRUE` and `FALSE` for some flags, and its SDK writes them into every leg of a batch."""
+    order = ORDER | {"reduceOnly": sent}
+    assert dict(write(read(ORDER_PLACE, order)))["reduceOnly"] == forwarded
+    leg = read(ORDER_BATCH, {"batchOrders": json.dumps([order])})
+    assert json.loads(dict(write(leg))["batchOrders"])[0]["reduceOnly"] == forwarded
+    stop = {"algoType": "CONDITIONAL", **ORDER, "type": "STOP_MARKET", "triggerPrice": "5", "priceProtect": sent}
+    assert dict(write(read(CONDITIONAL_PLACE, stop)))["priceProtect"] == forwarded
+
+
+@pytest.mark.parametrize("sent", ["tRUE", "tRue", "fALSE", "1", "0", "yes", "TRUE ", "ＴＲＵＥ"])
+def test_no_other_spelling_of_a_flag_is_read(sent: str) -> None:
+    with pytest.raises(IllegalCharacters, match="reduceOnly"):
+        read(ORDER_PLACE, ORDER | {"reduceOnly": sent})
+
+
+def test_a_text_keeps_its_letters() -> None:
+    """Only flags have spellings: a client's own order id may well be called TRUE."""
+    sent = ORDER | {"newClientOrderId": "TRUE"}
+    assert dict(write(read(ORDER_PLACE, sent)))["newClientOrderId"] == "TRUE"
