@@ -1,0 +1,84 @@
+"""The gate next to execution: allowed from the snapshot, or decided and paid for in one transaction (B40, B45)."""
+
+from __future__ import annotations
+
+import structlog
+
+from leverlock.app.decide import Allowed, Asked
+from leverlock.app.prove import prove
+from leverlock.app.redeem import Redeemed, redeem_or_ask
+from leverlock.app.unknown import note_unknown
+from leverlock.domain.action import Action, Intent
+from leverlock.domain.challenge import Challenge, State
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.policy import Outcome, Why, decide
+from leverlock.domain.totp import is_code
+from leverlock.gateway import refusals
+from leverlock.gateway.door import Door
+from leverlock.gateway.refusals import Answer
+from leverlock.gateway.venue import VenueAccount
+
+_log = structlog.get_logger("leverlock.gateway")
+
+
+class Gate:
+    """Decides about judged actions. What it lets through may be forwarded once."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    def allowed_from_snapshot(self, account: VenueAccount, action: Action) -> bool:
+        """Whether the action is allowed without asking the database. Raises Refused(ACCOUNT_LOCKED)."""
+        view = account.view
+        if not view.account.active:
+            raise Refused(Reason.ACCOUNT_LOCKED)
+        standing = view.account.standing(action.type.environment, legacy_key=view.key.legacy)
+        decision = decide(self._door.world.policy(), action, standing)
+        self._door.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
+        # What the policy leaves open on purpose is written down each time, so it takes the way through the store.
+        return decision.outcome is Outcome.ALLOW and decision.why is not Why.UNSAFE_ALLOW
+
+    async def redeem(self, account: VenueAccount, action: Action, code: str) -> Answer | Challenge | None:
+        """Spend the approval this very call has, or ask for one. Unless it is an answer, it may be forwarded, once."""
+        key, door = account.view.key, self._door
+        intent = Intent(key.account_id, key.principal, account.upstream_id, action)
+        answer = await door.store.run(lambda tx: redeem_or_ask(tx, door.world, intent=intent))
+        if isinstance(answer, Asked) and code and key.otp_allowed and answer.challenge.state is State.PENDING:
+            await self._prove(key.account_id, key.principal, answer.challenge.challenge_id, code)
+            answer = await door.store.run(lambda tx: redeem_or_ask(tx, door.world, intent=intent))
+        if isinstance(answer, Allowed):
+            return None
+        if isinstance(answer, Redeemed):
+            return answer.challenge
+        challenge = answer.challenge
+        return refusals.step_up(
+            challenge,
+            url=door.world.approval_url.format(challenge=challenge.challenge_id),
+            now_ms=door.clock.now_ms(),
+            otp_allowed=key.otp_allowed,
+            waiting_for_facts=challenge.state is State.APPROVED,
+        )
+
+    async def note_unknown(self, challenge: Challenge, reason: str) -> None:
+        """Behind a spent grant, an outcome that nobody knows is recorded and told to the owner (B45)."""
+        door = self._door
+        try:
+            await door.store.run(lambda tx: note_unknown(tx, door.world, challenge=challenge, reason=reason))
+        except Refused:
+            _log.exception("an unknown outcome could not be recorded", challenge=challenge.challenge_id)
+
+    async def _prove(self, account_id: str, principal: str, challenge_id: str, code: str) -> None:
+        """A code that came with the call, from a key that opted in: for terminals with a human in front."""
+        if not is_code(code):
+            raise Refused(Reason.WRONG_CODE)
+        world = self._door.world
+        await self._door.store.run(
+            lambda tx: prove(
+                tx,
+                world,
+                account_id=account_id,
+                answered_by=principal,
+                challenge_ids=[challenge_id],
+                code=code,
+            )
+        )
