@@ -197,6 +197,7 @@ CREATE TABLE outbox (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX outbox_due ON outbox (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX outbox_given_up ON outbox (expires_at) WHERE next_at IS NULL;
 
 CREATE TABLE idempotency (
   account_id TEXT NOT NULL,
