@@ -229,3 +229,5 @@ CREATE UNIQUE INDEX challenge_key_slot ON challenge (account_id, principal, key_
 CREATE INDEX idempotency_age ON idempotency (created_at);
 
 CREATE INDEX outbox_due ON outbox (next_at) WHERE next_at IS NOT NULL;
+
+CREATE INDEX outbox_given_up ON outbox (expires_at) WHERE next_at IS NULL;
