@@ -7,8 +7,9 @@ import os
 import pwd
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,18 +18,21 @@ from typing import Any, Final
 import structlog
 
 from leverlock import logs
+from leverlock.addresses import approval_url, public_bases, public_url, reached_at
 from leverlock.admin.desk import Desk, VenueFindings
 from leverlock.app.policies import put_in_force
 from leverlock.config import SHIPPED_POLICIES, Settings
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.messages import Channel
 from leverlock.domain.policy import Policy
 from leverlock.domain.policy_file import PolicyError, load_policy
-from leverlock.ports import World
+from leverlock.ports import Messenger, World
 from leverlock.serving import (
     CannotListen,
     Door,
     address,
+    ended,
     listen_tcp,
     listen_unix,
     open_doors,
@@ -39,7 +43,7 @@ from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.migrate import SchemaError
 from leverlock.store.sealing import Keyring, KeyringError, KeyringSealer
 from leverlock.store.snapshot import Snapshot
-from leverlock.store.sqlite import SqliteStore
+from leverlock.store.sqlite import NotDurable, SqliteStore
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
 
@@ -77,15 +81,19 @@ class Services:
         # Here and not above: commands that ask no venue need no HTTP client, which is slow to import.
         from leverlock.gateway.binance.key_check import KeyCheck
 
-        venue = self.settings.venue
-        check = KeyCheck(
-            self.clock.now_ms,
-            ca_file=venue.ca_file,
-            connect_seconds=venue.connect_seconds,
-            total_seconds=venue.total_seconds,
-            unsafe_plain_http=venue.unsafe_plain_http,
-        )
+        check = KeyCheck(self.clock.now_ms, **self.upstream_options())
         return await check(base_urls=base_urls, api_key=api_key, algorithm=algorithm, secret=secret)
+
+    def upstream_options(self) -> dict[str, Any]:
+        """How the venues are reached: the options of every `Upstream`."""
+        venue = self.settings.venue
+        return {
+            "ca_file": venue.ca_file,
+            "connect_seconds": venue.connect_seconds,
+            "total_seconds": venue.total_seconds,
+            "connections": venue.connections,
+            "unsafe_plain_http": venue.unsafe_plain_http,
+        }
 
     def close(self) -> None:
         """Finish what is queued and let go of the files."""
@@ -108,7 +116,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
     store = SqliteStore(settings.store.path, clock=clock, limits=settings.limits)
     try:
         store.start()
-    except (FileNotFoundError, SchemaError) as problem:
+    except (FileNotFoundError, SchemaError, NotDurable) as problem:
         raise StartRefused(str(problem)) from None
     except sqlite3.Error as problem:
         raise StartRefused(f"the database {settings.store.path} cannot be opened: {problem}") from None
@@ -119,6 +127,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
         entropy=entropy,
         totp=TotpVerifier(sealer, window=settings.limits.totp_window),
         issuer=settings.issuer,
+        compact_issuer=settings.issuer_style == "compact",
         approval_url=approval_url(settings, api_url or public_url(settings, "api")),
     )
     return Services(settings, clock, keyring, store, PasswordHasher(), policy, world)
@@ -143,66 +152,45 @@ async def serve(
     settings: Settings, *, ready_file: Path | None, on_ready: Callable[[dict[str, Any]], None] | None
 ) -> None:
     """Open everything, tell that it is ready, and wait for a signal; then close it all in the opposite order."""
-    with Listeners.bind(settings) as listeners:
-        services = open_services(settings, api_url=listeners.url(settings, "api"))
+    with _listeners(settings) as listeners:
+        addresses = reached_at(
+            settings, {name: address(listener) for name, listener in listeners.items() if name != "admin"}
+        )
+        services = open_services(settings, api_url=addresses["api"])
         try:
             await _take_office(services)
-            snapshot = Snapshot(services.store, services.world.sealer, services.clock, settings.limits)
-            await snapshot.refresh()
-            doors = _doors(services, snapshot, listeners)
-            async with (
-                open_doors(doors, stop_seconds=settings.server.stop_seconds),
-                _kept_up(snapshot.follow) as broken,
-            ):
-                document = {"pid": os.getpid(), **listeners.addresses(settings)}
+            async with AsyncExitStack() as stack:
+                doors = await _doors(services, listeners, addresses, stack)
+                broken = await stack.enter_async_context(open_doors(doors, stop_seconds=settings.server.stop_seconds))
+                document = {"pid": os.getpid(), **addresses}
                 if ready_file is not None:
-                    write_ready_file(ready_file, document)
+                    await asyncio.to_thread(write_ready_file, ready_file, document)
                 if on_ready is not None:
                     on_ready(document)
                 _log.info("ready", policy=services.policy.name, **document)
-                _log.info("stopping", because=await _stopped_or(broken))
+                _log.info("stopping", because=await until_stopped(broken))
         finally:
             services.close()
             _log.info("stopped")
 
 
-@dataclass
-class Listeners:
-    """The sockets of a server, bound before anything else is opened."""
-
-    tcp: dict[str, socket.socket]
-    admin: socket.socket
-    admin_path: Path
-
-    @classmethod
-    @contextmanager
-    def bind(cls, settings: Settings) -> Iterator[Listeners]:
-        """Bind all of them, or none. Raises StartRefused."""
-        opened: dict[str, socket.socket] = {}
-        path = settings.admin.socket
-        with ExitStack() as stack:
-            try:
-                admin = stack.enter_context(listen_unix(path))
-                stack.callback(path.unlink, missing_ok=True)
-                for door in ("api", "gateway", "metrics"):
-                    host, port = getattr(settings.server, f"{door}_host"), getattr(settings.server, f"{door}_port")
-                    opened[door] = stack.enter_context(listen_tcp(host, port))
-            except CannotListen as problem:
-                raise StartRefused(str(problem)) from None
-            yield cls(opened, admin, path)
-
-    def url(self, settings: Settings, door: str) -> str:
-        return public_url(settings, door, port=address(self.tcp[door])[1])
-
-    def addresses(self, settings: Settings) -> dict[str, str]:
-        host, port = address(self.tcp["metrics"])
-        metrics = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        return {
-            "api": self.url(settings, "api"),
-            "gateway": self.url(settings, "gateway"),
-            "metrics": metrics,
-            "admin": str(self.admin_path),
-        }
+@contextmanager
+def _listeners(settings: Settings) -> Iterator[dict[str, socket.socket]]:
+    """Every socket of the server, or none: an address in use is told before anything else is opened."""
+    server = settings.server
+    places = {
+        "api": (server.api_host, server.api_port),
+        "gateway": (server.gateway_host, server.gateway_port),
+        "metrics": (server.metrics_host, server.metrics_port),
+    }
+    with ExitStack() as stack:
+        try:
+            opened = {"admin": stack.enter_context(listen_unix(settings.admin.socket))}
+            for door, (host, port) in places.items():
+                opened[door] = stack.enter_context(listen_tcp(host, port))
+        except CannotListen as problem:
+            raise StartRefused(str(problem)) from None
+        yield opened
 
 
 async def _take_office(services: Services) -> None:
@@ -210,51 +198,110 @@ async def _take_office(services: Services) -> None:
     try:
         before = await services.store.run(lambda tx: put_in_force(tx, policy=services.policy, by="server:start"))
     except Refused as problem:
-        raise StartRefused(_WHY_NOT.get(problem.reason, "{detail}").format(detail=problem.detail)) from None
+        raise StartRefused(_WHY_NOT.get(problem.reason, problem.detail)) from None
     if before is not None:
         _log.warning("policy in force", policy=services.policy.name, version=services.policy.version, before=before)
     for action in sorted(services.policy.unsafe_allow):
         _log.warning("left open on purpose (unsafe_allow)", action=action)
 
 
-def _doors(services: Services, snapshot: Snapshot, listeners: Listeners) -> list[Door]:
+async def _doors(
+    services: Services, listeners: Mapping[str, socket.socket], addresses: Mapping[str, str], stack: AsyncExitStack
+) -> list[Door]:
+    """The four applications, and what runs beside them; `stack` ends it all when the doors are shut."""
+    from leverlock import metrics
     from leverlock.admin.app import AdminApp
+    from leverlock.api import app as api
+    from leverlock.api.endpoint import Services as ApiServices
+    from leverlock.gateway.app import Door as GatewayDoor
+    from leverlock.gateway.app import Gateway
     from leverlock.gateway.http_protocol import StrictHttpProtocol
+    from leverlock.gateway.venue import Venues
 
-    admin = AdminApp(services.desk(), addresses=listeners.addresses(services.settings))
-    return [Door("admin", admin, listeners.admin, StrictHttpProtocol)]
-
-
-@asynccontextmanager
-async def _kept_up(*works: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[asyncio.Future[str]]:
-    """Run what has to run beside the doors. The future tells which of it broke: then the server must stop, because
-    without it decisions would be made from what nobody keeps true."""
-    broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and not broken.done():
-            _log.error("a part of the server broke", part=task.get_name(), exc_info=task.exception())
-            broken.set_result(task.get_name())
-
-    tasks = [asyncio.create_task(work(), name=work.__qualname__) for work in works]
-    for task in tasks:
-        task.add_done_callback(ended)
+    settings, store, world = services.settings, services.store, services.world
+    pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="leverlock-draw"))
+    snapshot = Snapshot(store, world.sealer, services.clock, settings.limits)
+    await snapshot.refresh()
+    await _start_chores(services, stack)
+    venues = await stack.enter_async_context(Venues(services.clock, **services.upstream_options()))
+    gateway = Gateway(
+        GatewayDoor(store, world, snapshot, services.clock, venues, _Meter(), public_bases(settings.venue))
+    )
+    metrics.watch_store(store)
+    follow = asyncio.create_task(snapshot.follow(), name="snapshot")
+    stack.push_async_callback(ended, follow)
+    about = {"addresses": addresses, "listening": {name: address(listeners[name]) for name in ("api", "gateway")}}
+    tls = {"tls_certificate": settings.server.tls_certificate, "tls_key": settings.server.tls_key}
     try:
-        yield broken
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        api_app = api.create_app(ApiServices(store, world, services.passwords, snapshot, pool))
+    except ValueError as problem:
+        raise StartRefused(str(problem)) from None
+    return [
+        Door("admin", AdminApp(services.desk(), about=about), listeners["admin"], StrictHttpProtocol),
+        Door("api", api_app, listeners["api"], StrictHttpProtocol, needs=follow, **tls),
+        Door("gateway", gateway, listeners["gateway"], StrictHttpProtocol, needs=follow, **tls),
+        Door("metrics", metrics.create_metrics_app(), listeners["metrics"], StrictHttpProtocol),
+    ]
 
 
-async def _stopped_or(broken: asyncio.Future[str]) -> str:
-    """Wait for a signal, or for a part to break; in the second case raises RuntimeError."""
-    signalled = asyncio.ensure_future(until_stopped())
-    await asyncio.wait({signalled, broken}, return_when=asyncio.FIRST_COMPLETED)
-    if broken.done():
-        signalled.cancel()
-        raise RuntimeError(f"{broken.result()} broke; see the log")
-    return signalled.result()
+async def _start_chores(services: Services, stack: AsyncExitStack) -> None:
+    """Rings and notices, checkpoints, the sweep. Another process on the same store may be doing them: then it waits."""
+    from leverlock.background import Background, standard_chores
+    from leverlock.checkpoints import CheckpointMaker
+    from leverlock.messengers.outbox import Outbox
+
+    settings = services.settings
+    outbox = Outbox(services.store, await _messengers(services, stack), clock=services.clock)
+    maker = CheckpointMaker(services.store, settings.checkpoint.file, signing_key=services.keyring.signing_key)
+    lock_file = settings.store.path.with_name(settings.store.path.name + ".turn")
+    chores = standard_chores(services.store, outbox=outbox, checkpoints=maker)
+    background = Background(chores, clock=services.clock, lock_file=lock_file)
+    background.start()
+    stack.push_async_callback(background.stop)
+
+
+async def _messengers(services: Services, stack: AsyncExitStack) -> dict[Channel, Messenger]:
+    from leverlock.messengers.destinations import Destinations
+    from leverlock.messengers.email import EmailMessenger, EmailSettings, Tls
+    from leverlock.messengers.webhook import WebhookMessenger
+    from leverlock.messengers.webhook_secret import webhook_secret
+
+    smtp, hooks = services.settings.smtp, services.settings.webhook
+    sealer = services.world.sealer
+    webhook = WebhookMessenger(
+        destinations=Destinations(frozenset(hooks.hosts), hooks.allow_private),
+        secret_of=lambda account_id: webhook_secret(sealer, account_id),
+        clock=services.clock,
+        connect_timeout=hooks.connect_seconds,
+        timeout=hooks.timeout_seconds,
+    )
+    stack.push_async_callback(webhook.close)
+    found: dict[Channel, Messenger] = {Channel.WEBHOOK: webhook}
+    if smtp.host is not None and smtp.sender is not None:
+        mail = EmailSettings(
+            host=smtp.host,
+            port=smtp.port,
+            sender=smtp.sender,
+            tls=Tls(smtp.tls),
+            username=smtp.username,
+            password=None if smtp.password is None else smtp.password.get_secret_value(),
+            ca_file=smtp.ca_file,
+            timeout=smtp.timeout_seconds,
+        )
+        try:
+            found[Channel.EMAIL] = EmailMessenger(mail, issuer=services.world.issuer)
+        except (ValueError, OSError) as problem:
+            raise StartRefused(f"mail cannot be sent with these settings: {problem}") from None
+    return found
+
+
+class _Meter:
+    """Counts the gateway's decisions beside the API's."""
+
+    def decision(self, outcome: str, why: str, action: str) -> None:
+        from leverlock.metrics import DECISIONS
+
+        DECISIONS.labels(outcome, why, action).inc()
 
 
 def read_policy(name: str) -> Policy:
@@ -272,22 +319,6 @@ def policy_source(name: str) -> str:
     if name in SHIPPED_POLICIES:
         return files("leverlock").joinpath("policies", f"{name}.toml").read_text(encoding="utf-8")
     return Path(name).read_text(encoding="utf-8")
-
-
-def public_url(settings: Settings, door: str, *, port: int | None = None) -> str:
-    """Where people and programs reach the API or the gateway: as set, else as listened on."""
-    server = settings.server
-    told: str | None = getattr(server, f"{door}_url")
-    if told is not None:
-        return told
-    host = getattr(server, f"{door}_host")
-    scheme = "http" if server.tls_certificate is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port or getattr(server, f'{door}_port')}"
-
-
-def approval_url(settings: Settings, api_url: str) -> str:
-    """The link that a ring carries, with `{challenge}` where the challenge's id goes."""
-    return settings.server.approval_url or f"{api_url}/v1/challenges/{{challenge}}"
 
 
 def _user() -> str:

@@ -51,7 +51,9 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
     else:
         last.append(structlog.processors.JSONRenderer(sort_keys=True, ensure_ascii=True))
     handler = logging.StreamHandler(out)
-    handler.setFormatter(ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    # What the standard library's loggers carry in `extra` belongs to their events as well.
+    foreign: list[structlog.typing.Processor] = [structlog.stdlib.ExtraAdder(), *shared]
+    handler.setFormatter(ProcessorFormatter(foreign_pre_chain=foreign, processors=last))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -119,6 +119,7 @@ class World:
     totp: CodeVerifier
     issuer: str
     approval_url: str
+    compact_issuer: bool = False  # "AcmeFutures" instead of "Acme Futures", for apps that stumble over the space
 
 
 class Transaction(Protocol):

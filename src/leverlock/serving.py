@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -31,12 +32,16 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True)
 class Door:
-    """One ASGI application on one socket. `protocol` is uvicorn's HTTP protocol class for it."""
+    """One ASGI application on one socket. `protocol` is uvicorn's HTTP protocol class for it.
+
+    `needs`: work beside it without which it may not go on; when that ends, the whole server stops.
+    """
 
     name: str
     app: Any
     socket: socket.socket
     protocol: Any = "httptools"
+    needs: asyncio.Task[None] | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 
@@ -57,37 +62,44 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     return listener
 
 
-def listen_unix(path: Path) -> socket.socket:
-    """A listening Unix socket that only this user can open. Replaces a dead one. Raises CannotListen."""
-    if path.exists() or path.is_symlink():
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise CannotListen(f"{path} stands where the admin socket should be, and is no socket")
-        if _answers(path):
-            raise CannotListen(f"another server of this deployment is running: {path} answers")
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The mask makes it private from its first instant; a chmod afterwards would leave a gap.
-    before = os.umask(0o177)
+@contextmanager
+def listen_unix(path: Path) -> Iterator[socket.socket]:
+    """A listening Unix socket that only this user can open, and that one process at a time has. Raises CannotListen."""
+    lock = _only_one(path.with_name(path.name + ".lock"))
     try:
-        listener.bind(str(path))
-        listener.listen(BACKLOG)
-    except OSError as problem:
-        listener.close()
-        raise CannotListen(f"cannot listen on {path}: {problem.strerror}") from None
+        if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
+            raise CannotListen(f"{path} stands where the admin socket should be, and is no socket")
+        path.unlink(missing_ok=True)  # a server that was killed left it; with the lock held nobody answers there
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            # The mask makes it private from its first instant; a chmod afterwards would leave a gap.
+            before = os.umask(0o177)
+            try:
+                listener.bind(str(path))
+                listener.listen(BACKLOG)
+            except OSError as problem:
+                raise CannotListen(f"cannot listen on {path}: {problem.strerror}") from None
+            finally:
+                os.umask(before)
+            listener.setblocking(False)
+            try:
+                yield listener
+            finally:
+                path.unlink(missing_ok=True)
     finally:
-        os.umask(before)
-    listener.setblocking(False)
-    return listener
+        os.close(lock)
 
 
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
+def _only_one(path: Path) -> int:
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        raise CannotListen(f"{path} cannot be made: {problem.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise CannotListen(f"another server of this deployment is running (it holds {path})") from None
+    return lock
 
 
 class _Server(uvicorn.Server):
@@ -107,8 +119,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIterator[None]:
-    """Serve while inside; on leaving take no new calls, finish what is under way within `stop_seconds`."""
+async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIterator[set[asyncio.Task[None]]]:
+    """Serve while inside; on leaving take no new calls, finish what is under way within `stop_seconds`.
+
+    Gives the tasks none of which may end meanwhile, for `until_stopped`.
+    """
     servers = [(_Server(_config(door, stop_seconds)), door) for door in doors]
     tasks = [asyncio.create_task(server.serve(sockets=[door.socket]), name=door.name) for server, door in servers]
     try:
@@ -119,7 +134,7 @@ async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIter
             if task.done():
                 await task
                 raise RuntimeError(f"the {task.get_name()} door did not open")
-        yield
+        yield {*tasks, *(door.needs for door in doors if door.needs is not None)}
     finally:
         for server, _ in servers:
             server.should_exit = True
@@ -144,19 +159,38 @@ def _config(door: Door, stop_seconds: float) -> uvicorn.Config:
     )
 
 
-async def until_stopped() -> str:
-    """Wait for SIGTERM or SIGINT; its name. A second one ends the process at once."""
+async def until_stopped(needed: set[asyncio.Task[None]]) -> str:
+    """Wait for SIGTERM or SIGINT; its name. A second one ends the process at once.
+
+    Raises RuntimeError when one of the `needed` tasks ends first: without it decisions would be made from what nobody
+    keeps true.
+    """
     loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[str] = loop.create_future()
+    signalled: list[str] = []
+    stopped = asyncio.Event()
 
     def stop(number: signal.Signals) -> None:
-        if stopped.done():
+        if signalled:
             os._exit(128 + number)
-        stopped.set_result(number.name)
+        signalled.append(number.name)
+        stopped.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    return await stopped
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait([waiting, *needed], return_when=asyncio.FIRST_COMPLETED)
+    if signalled:
+        return signalled[0]
+    waiting.cancel()
+    broken = next(task for task in needed if task.done())
+    cause = None if broken.cancelled() else broken.exception()
+    raise RuntimeError(f"a part of the server ended by itself: {broken.get_name()}") from cause
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is gone, whatever it ends with."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def write_ready_file(path: Path, document: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from leverlock.domain.messages import Channel, Message
 from leverlock.messengers.destinations import Destinations
 from leverlock.messengers.email import EmailMessenger, EmailSettings, Tls
 from leverlock.messengers.outbox import POLL_SECONDS, Outbox
-from leverlock.messengers.webhook import WebhookMessenger, webhook_secret
+from leverlock.messengers.webhook import WebhookMessenger
+from leverlock.messengers.webhook_secret import webhook_secret
 from leverlock.ports import Messenger
 from world import Deployment, Owner
 

@@ -14,7 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from leverlock.domain.messages import Channel, Message
 from leverlock.messengers.destinations import Destinations, NotAllowed
-from leverlock.messengers.webhook import shown_secret, webhook_secret
+from leverlock.messengers.webhook_secret import shown_secret, webhook_secret
 from leverlock.ports import DeliveryFailed
 from world import Deployment
 

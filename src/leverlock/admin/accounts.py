@@ -13,6 +13,7 @@ from leverlock.app import accounts
 from leverlock.domain.account import canonical_login, must_be_password
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.messages import Channel
+from leverlock.messengers.webhook_secret import shown_secret, webhook_secret
 from leverlock.ports import Transaction
 
 ROLES = ("support", "security")
@@ -68,6 +69,18 @@ async def list_accounts(desk: Desk, wanted: ListAccounts) -> dict[str, Any]:
 
     found = await desk.store.read(page)
     return {"accounts": found, "next": found[-1]["account"] if len(found) == limit else None}
+
+
+async def lock_account(desk: Desk, wanted: OfAccount) -> dict[str, Any]:
+    account_id = await desk.store.read(lambda tx: account_named(tx, wanted.account))
+    await desk.store.run(lambda tx: accounts.lock(tx, desk.world, account_id=account_id, by=desk.by))
+    return {"account": account_id, "state": "locked"}
+
+
+async def unlock_account(desk: Desk, wanted: OfAccount) -> dict[str, Any]:
+    account_id = await desk.store.read(lambda tx: account_named(tx, wanted.account))
+    await desk.store.run(lambda tx: accounts.unlock(tx, desk.world, account_id=account_id, by=desk.by))
+    return {"account": account_id, "state": "active"}
 
 
 class CreateOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +150,10 @@ async def set_notice(desk: Desk, wanted: SetNotice) -> dict[str, Any]:
             tx, desk.world, account_id=account_id, channel=channel, target=wanted.target, by=desk.by
         )
     )
-    return {"account": account_id, "address": address_id, "channel": channel.value, "target": wanted.target}
+    done = {"account": account_id, "address": address_id, "channel": channel.value, "target": wanted.target}
+    if channel is Channel.WEBHOOK:
+        done["secret"] = shown_secret(webhook_secret(desk.world.sealer, account_id))
+    return done
 
 
 async def list_notices(desk: Desk, wanted: OfAccount) -> dict[str, Any]:

@@ -30,9 +30,10 @@ _log = structlog.get_logger("leverlock.admin")
 class AdminApp:
     """An ASGI application over the table of operations."""
 
-    def __init__(self, desk: Desk, *, addresses: dict[str, str]) -> None:
+    def __init__(self, desk: Desk, *, about: dict[str, Any]) -> None:
+        """`about`: what `GET /` tells, such as the addresses of the other doors."""
         self._desk = desk
-        self._addresses = addresses
+        self._about = about
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +47,7 @@ class AdminApp:
 
     async def _answer(self, method: str, name: str, receive: Receive) -> tuple[int, dict[str, Any]]:
         if method == "GET" and not name:
-            return 200, {"product": PRODUCT, "pid": os.getpid(), "addresses": self._addresses}
+            return 200, {"product": PRODUCT, "pid": os.getpid(), **self._about}
         if method != "POST":
             return 405, refusal(Refused(Reason.UNKNOWN_ACTION, "operations are asked for with POST"))
         try:

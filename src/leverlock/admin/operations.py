@@ -28,6 +28,8 @@ class Operation:
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.create": Operation(accounts.CreateAccount, accounts.create_account),
     "account.list": Operation(accounts.ListAccounts, accounts.list_accounts),
+    "account.lock": Operation(accounts.OfAccount, accounts.lock_account),
+    "account.unlock": Operation(accounts.OfAccount, accounts.unlock_account),
     "operator.create": Operation(accounts.CreateOperator, accounts.create_operator),
     "operator.list": Operation(accounts.Nothing, accounts.list_operators),
     "integrator.create": Operation(accounts.CreateIntegrator, accounts.create_integrator),

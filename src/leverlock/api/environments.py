@@ -48,7 +48,14 @@ def start(tx: Transaction, world: World, caller: Caller, call: Call) -> Started 
         return step_up(tx, world, call, begun.challenge)
     account = tx.account(caller.account_id)
     assert account is not None
-    return Started(begun, otpauth_uri(begun.seed, issuer=world.issuer, environment=environment, login=account.login))
+    uri = otpauth_uri(
+        begun.seed,
+        issuer=world.issuer,
+        environment=environment,
+        login=account.login,
+        compact=world.compact_issuer,
+    )
+    return Started(begun, uri)
 
 
 async def draw(services: Services, started: Started) -> EnrolmentView:

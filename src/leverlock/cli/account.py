@@ -42,3 +42,20 @@ def list_(config: Config = None, as_json: Json = False) -> None:
     rows = [(a["login"], a["account"], a["state"], ", ".join(a["protected"]) or "nothing") for a in accounts]
     lines = table(("login", "account", "state", "protected"), rows, nothing="There are no accounts yet.")
     tell({"accounts": accounts}, as_json=as_json, lines=lines)
+
+
+Named = Annotated[str, typer.Argument(help="Login or id of the account.")]
+
+
+@app.command("lock")
+def lock(account: Named, config: Config = None, as_json: Json = False) -> None:
+    """Stop an account: sessions end, what was asked and approved is void, and only cancels pass."""
+    done = perform(load(config).settings, "account.lock", account=account)
+    tell(done, as_json=as_json, lines=[f"Account {account} is locked."])
+
+
+@app.command("unlock")
+def unlock(account: Named, config: Config = None, as_json: Json = False) -> None:
+    """Let a locked account go on. What the lock voided stays void."""
+    done = perform(load(config).settings, "account.unlock", account=account)
+    tell(done, as_json=as_json, lines=[f"Account {account} is active again."])

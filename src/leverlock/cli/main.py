@@ -11,7 +11,10 @@ import typer
 from leverlock import __version__
 from leverlock.cli import (
     account,
+    approve,
+    audit,
     config,
+    doctor,
     init,
     integrator,
     key,
@@ -39,6 +42,7 @@ app = typer.Typer(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("approve")(approve.approve)
 app.add_typer(account.app, name="account")
 app.add_typer(key.app, name="key")
 app.add_typer(venue.app, name="venue")
@@ -46,8 +50,11 @@ app.add_typer(integrator.app, name="integrator")
 app.add_typer(operator.app, name="operator")
 app.add_typer(notice.app, name="notice")
 app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)
+app.command("healthcheck")(doctor.healthcheck)
 
 
 def _version(wanted: bool) -> None:

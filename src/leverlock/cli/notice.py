@@ -23,7 +23,10 @@ def set_(
 ) -> None:
     """Set the owner's address on a channel; it replaces the one before."""
     done = perform(load(config).settings, "notice.set", account=account, channel=channel, target=target)
-    tell(done, as_json=as_json, lines=[f"{account} is told by {channel} at {target}."])
+    lines = [f"{account} is told by {channel} at {target}."]
+    if "secret" in done:
+        lines.append(f"Calls are signed with {done['secret']} (Standard Webhooks).")
+    tell(done, as_json=as_json, lines=lines)
 
 
 @app.command("list")

@@ -7,7 +7,6 @@ followed and proxies of the environment are not used: what is called is what the
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,15 +17,14 @@ from standardwebhooks import Webhook
 
 from leverlock.domain.messages import Message
 from leverlock.messengers.destinations import Destinations, GuardedResolver, NotAllowed
-from leverlock.ports import Clock, DeliveryFailed, Sealer
+from leverlock.ports import Clock, DeliveryFailed
 
 # 4xx answers that a later try may well turn into a success; every other 4xx says that this receiver does not want it.
 PASSING: Final = frozenset({408, 425, 429})
-SECRET_PURPOSE: Final = "webhook"
 
 
 class WebhookMessenger:
-    """Delivers by HTTP POST. `secret_of` gives the signing secret of an account; see `webhook_secret`."""
+    """Delivers by HTTP POST. `secret_of` gives the signing secret of an account; see `webhook_secret.py`."""
 
     def __init__(
         self,
@@ -110,13 +108,3 @@ class WebhookMessenger:
                 auto_decompress=False,
             )
         return self._session
-
-
-def webhook_secret(sealer: Sealer, account_id: str) -> bytes:
-    """The signing secret of an account's webhooks: derived, so stored nowhere, and good for no other account."""
-    return sealer.mac(SECRET_PURPOSE, account_id.encode())
-
-
-def shown_secret(secret: bytes) -> str:
-    """The secret in the form that receivers configure: `whsec_` and base64."""
-    return "whsec_" + base64.b64encode(secret).decode("ascii")

@@ -26,7 +26,9 @@ def secret_text(seed: bytes) -> str:
     return base64.b32encode(seed).decode("ascii").rstrip("=")
 
 
-def otpauth_uri(seed: bytes, *, issuer: str, environment: Environment, login: str) -> str:
-    """`otpauth://totp/Acme%20Futures:alice?secret=…&issuer=Acme%20Futures`."""
+def otpauth_uri(seed: bytes, *, issuer: str, environment: Environment, login: str, compact: bool = False) -> str:
+    """`otpauth://totp/Acme%20Futures:alice?secret=…&issuer=Acme%20Futures`; `compact` leaves every space out."""
     shown = f"{must_be_issuer(issuer)} {environment.label}"
+    if compact:
+        shown = shown.replace(" ", "")
     return pyotp.TOTP(secret_text(seed)).provisioning_uri(name=login, issuer_name=shown)

@@ -1,0 +1,198 @@
+"""`leverlock approve`: the owner answers his challenges in a terminal."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from leverlock.cli.api_client import ApiClient
+from leverlock.cli.options import Config, Json, PasswordFile, load
+from leverlock.cli.output import CommandError, Exit, note, tell
+from leverlock.cli.secret_input import secret
+
+MOST = 5  # challenges that one code may approve together (semantics 12)
+POLL_SECONDS = 1.0
+_HELP = (
+    "numbers: approve these together, with one code (1 3) · d 2: deny · n 2: this was not me · "
+    "enter: look again · q: leave"
+)
+
+
+def approve(
+    login: Annotated[
+        str | None,
+        typer.Option(help="Your login; asked for if left out.", show_default=False, envvar="LEVERLOCK_LOGIN"),
+    ] = None,
+    api_url: Annotated[
+        str | None, typer.Option(help="Address of the API; else as in the settings.", show_default=False)
+    ] = None,
+    challenge: Annotated[
+        list[str] | None, typer.Option(help="Approve this one without asking; repeat it for up to five.")
+    ] = None,
+    deny: Annotated[list[str] | None, typer.Option(help="Deny this one.")] = None,
+    not_me: Annotated[
+        list[str] | None, typer.Option(help='Say "this was not me": freezes the key that asked, and alerts.')
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Where nothing waits, wait until something does.")] = False,
+    password_file: PasswordFile = None,
+    login_code_file: Annotated[
+        Path | None, typer.Option(help="File with the code of the login authenticator.", show_default=False)
+    ] = None,
+    code_file: Annotated[
+        Path | None, typer.Option(help="File with the code of the environment's authenticator.", show_default=False)
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Sign in, see what waits in full, and approve or refuse it.
+
+    Without --challenge, --deny or --not-me it asks; with --json and none of them it only lists. One code approves up
+    to five challenges that you mark yourself, and none is marked for you.
+    """
+    with ApiClient(api_url or _api_url(config)) as api:
+        password = _sign_in(api, login, password_file, login_code_file)
+        waiting = _waiting(api, wait=wait)
+        if challenge or deny or not_me:
+            done = _answer_named(api, waiting, challenge or [], deny or [], not_me or [], code_file, password)
+            lines = [f"{one['state']}: {one['challenge']}" for one in done["answered"]]
+            tell(done, as_json=as_json, lines=lines)
+        elif as_json:
+            tell({"challenges": waiting}, as_json=True)
+        else:
+            _converse(api, waiting, password)
+
+
+def _api_url(config: Path | None) -> str:
+    """Where the running server says that its API is; else where the settings say it would be."""
+    from leverlock.addresses import public_url
+    from leverlock.cli.connection import ask_server
+
+    settings = load(config).settings
+    told = settings.server.api_url
+    if told is None:
+        try:
+            server = ask_server(settings.admin.socket, "GET", "/")
+        except CommandError:
+            server = None  # another user's server: its API is for everybody, its admin socket is not
+        told = server["addresses"]["api"] if server is not None else None
+    return told or public_url(settings, "api")
+
+
+def _sign_in(api: ApiClient, login: str | None, password_file: Path | None, code_file: Path | None) -> str:
+    name = login or str(typer.prompt("Login", err=True))
+    password = secret("password", file=password_file, prompt="Password")
+    if api.sign_in(name, password) == "login_challenge":
+        code = secret("login_code", file=code_file, prompt="Login code")
+        api.call("POST", "/v1/sessions/current/login-challenge", {"code": _digits(code)})
+    return password
+
+
+def _waiting(api: ApiClient, *, wait: bool = False) -> list[dict[str, Any]]:
+    while True:
+        found: list[dict[str, Any]] = api.call("GET", "/v1/challenges")["challenges"]
+        if found or not wait:
+            return found
+        time.sleep(POLL_SECONDS)
+
+
+def _answer_named(
+    api: ApiClient,
+    waiting: list[dict[str, Any]],
+    challenges: list[str],
+    denied: list[str],
+    not_me: list[str],
+    code_file: Path | None,
+    password: str,
+) -> dict[str, Any]:
+    """Answer what the command line names. Refusals go first: they need no code, so nothing can hold them up."""
+    answered = []
+    for reason, named in (("changed_mind", denied), ("not_me", not_me)):
+        for challenge_id in named:
+            api.call("POST", f"/v1/challenges/{_id(challenge_id)}/denial", {"reason": reason})
+            answered.append({"challenge": challenge_id, "state": "denied"})
+    if challenges:
+        marked = [one for one in waiting if one["id"] in challenges]
+        if len(marked) != len(set(challenges)):
+            raise CommandError("not all of these challenges wait for an answer")
+        for one in marked:
+            note("\n".join(_shown(one)))
+        code = secret("code", file=code_file, prompt="Code")
+        answered += _prove(api, marked, code, password)
+    return {"answered": answered}
+
+
+def _converse(api: ApiClient, waiting: list[dict[str, Any]], password: str) -> None:
+    while True:
+        if not waiting:
+            print("Nothing waits for you.")
+            return
+        for number, one in enumerate(waiting, start=1):
+            tell(None, as_json=False, lines=_shown(one, number))
+        print(_HELP)
+        words = str(typer.prompt(">", default="", show_default=False, prompt_suffix=" ")).split()
+        if words == ["q"]:
+            return
+        try:
+            _act(api, waiting, words, password)
+        except CommandError as problem:
+            print(problem)
+            if problem.exit_code is Exit.UNAVAILABLE:
+                raise
+        waiting = _waiting(api)
+
+
+def _act(api: ApiClient, waiting: list[dict[str, Any]], words: list[str], password: str) -> None:
+    verb = words[0] if words and words[0] in ("d", "n") else ""
+    marked = _marked(waiting, words[1:] if verb else words)
+    if verb:
+        for one in marked:
+            reason = "not_me" if verb == "n" else "changed_mind"
+            api.call("POST", f"/v1/challenges/{one['id']}/denial", {"reason": reason})
+            print("Denied." if verb == "d" else "Denied; the key that asked is frozen.")
+    elif marked:
+        code = secret("code", file=None, prompt=f"{marked[0]['environment'].capitalize()} code for {len(marked)}")
+        for one in _prove(api, marked, code, password):
+            print(f"{one['state']}: {one['challenge']}. The client repeats its call now.")
+
+
+def _marked(waiting: list[dict[str, Any]], words: list[str]) -> list[dict[str, Any]]:
+    numbers = [int(word) if word.isascii() and word.isdigit() else 0 for word in words]
+    if any(not 1 <= number <= len(waiting) for number in numbers) or len(set(numbers)) != len(numbers):
+        raise CommandError(f"numbers from 1 to {len(waiting)}, each once")
+    if len(numbers) > MOST:
+        raise CommandError(f"one code approves at most {MOST}")
+    return [waiting[number - 1] for number in numbers]
+
+
+def _prove(api: ApiClient, marked: list[dict[str, Any]], code: str, password: str) -> list[dict[str, Any]]:
+    body: dict[str, Any] = {"challenges": [one["id"] for one in marked], "code": _digits(code)}
+    if any("password" in one["requires"] for one in marked):
+        # "Typed anew" is what the action asks for: the one of the sign-in a moment ago is not enough at a terminal.
+        body["password"] = secret("password", file=None, prompt="Master password") if os.isatty(0) else password
+    approved: list[dict[str, Any]] = api.call("POST", "/v1/proofs", body)["approved"]
+    return approved
+
+
+def _shown(one: dict[str, Any], number: int | None = None) -> list[str]:
+    """A challenge in full, as the digest covers it."""
+    left = max(0, round(one["expires_at"] / 1000 - time.time()))
+    title = f"{number}. {one['headline']}" if number is not None else one["headline"]
+    width = max((len(label) for label, _ in one["lines"]), default=0)
+    details = [f"     {label.ljust(width)}  {value}" for label, value in one["lines"]]
+    asked = f"     asked by {one['asked_by']}, {one['environment']}, {left} s left, requires "
+    return [title, *details, asked + " and ".join(one["requires"]), ""]
+
+
+def _digits(code: str) -> str:
+    """Apps show a code in groups; the blanks between them are not part of it."""
+    return code.replace(" ", "")
+
+
+def _id(text: str) -> str:
+    if not text.replace("_", "").isalnum() or not text.isascii():
+        raise CommandError("this is no challenge's id", exit_code=Exit.USAGE)
+    return text
