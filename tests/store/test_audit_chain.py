@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +16,31 @@ from leverlock.checkpoints import CheckpointMaker, public_key_of, verify_all
 from leverlock.domain.audit import GENESIS, AuditEvent, EventKind, link
 from leverlock.domain.limits import Limits
 from leverlock.store.host import SystemClock
-from leverlock.store.sqlite import SqliteTransaction, _Connection
+from leverlock.store.rows import Row
+from leverlock.store.sqlite import SqliteTransaction
+from leverlock.store.statements import statements
 from world import Deployment
 
 KEY = bytes(range(32))
 ACCOUNTS, RECORDS = 20, 50  # a thousand records
+
+
+class Meddler:
+    """A connection of somebody who has the file. Reads with the store's own statements what he has not committed."""
+
+    def __init__(self, path: Path) -> None:
+        self.raw = sqlite3.connect(path, isolation_level=None)
+        self.raw.execute("PRAGMA synchronous = OFF")
+
+    def all(self, name: str, parameters: Mapping[str, Any]) -> list[Row]:
+        return self.raw.execute(statements()[name], parameters).fetchall()
+
+    def one(self, name: str, parameters: Mapping[str, Any]) -> Row | None:
+        found: Row | None = self.raw.execute(statements()[name], parameters).fetchone()
+        return found
+
+    def write(self, name: str, parameters: Mapping[str, Any]) -> int:
+        return self.raw.execute(statements()[name], parameters).rowcount
 
 
 class Trail:
@@ -33,8 +55,7 @@ class Trail:
             for account_id in self.accounts:
                 self.fill(account_id, RECORDS * (part + 1) // 4)
             asyncio.run(self.maker.make())
-        self.meddler = _Connection(self.deployment.path, read_only=False)
-        self.meddler.raw.execute("PRAGMA synchronous = OFF")
+        self.meddler = Meddler(self.deployment.path)
 
     def fill(self, account_id: str, until: int) -> None:
         """Add records until the chain has `until` of them."""
@@ -62,7 +83,7 @@ class Trail:
         self.meddler.raw.execute(statement, parameters)
 
     def close(self) -> None:
-        self.meddler.close()
+        self.meddler.raw.close()
         self.deployment.close()
 
 
