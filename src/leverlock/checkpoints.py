@@ -124,7 +124,9 @@ class CheckpointFile:
             # A line that an interrupted write left unfinished is closed, never cut away: the file only ever grows.
             size = file.seek(0, os.SEEK_END)
             torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
-            file.write((b"\n" if torn else b"") + checkpoint.line() + b"\n")
+            line = (b"\n" if torn else b"") + checkpoint.line() + b"\n"
+            if file.write(line) != len(line):
+                raise OSError(f"{self._path} took only a part of a line")
             os.fsync(file.fileno())
         if created:
             folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -105,9 +106,9 @@ class MailReceiver:
         options: dict[str, Any] = {}
         if self.starttls is not None:
             options = {"tls_context": self.starttls, "require_starttls": True}
-        self._controller = Controller(self, hostname="127.0.0.1", port=0, ssl_context=self.implicit, **options)
-        # The controller looks for itself at the port it was given; a free one is known only once it listens.
-        self._controller.port = _free_port()
+        # The controller looks for itself at the port it was given, so that cannot be 0.
+        port = _free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=port, ssl_context=self.implicit, **options)
         self._controller.start()
         return self
 
@@ -139,8 +140,6 @@ class MailReceiver:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

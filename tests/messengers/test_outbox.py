@@ -16,7 +16,7 @@ from leverlock.messengers.outbox import BACK_OFF, BEHIND_MS, LANE_MOST
 from leverlock.ports import DeliveryFailed
 from world import Deployment, Owner, order
 
-from .delivering import delivering, mail, reach, waiting
+from .delivering import delivering, mail, reach, waiting, webhooks
 from .receivers import HttpReceiver, MailReceiver, until
 
 
@@ -70,15 +70,13 @@ def test_one_intent_rings_once_on_every_channel(live: Deployment) -> None:
     async def run() -> None:
         with MailReceiver() as post:
             async with HttpReceiver() as receiver:
-                from .delivering import webhooks
-
                 both = {Channel.WEBHOOK: webhooks(live), Channel.EMAIL: mail(post.port)}
                 async with delivering(live, both) as outbox:
                     alice = await asyncio.to_thread(ringing, live, receiver)
                     reach(alice, Channel.EMAIL, "alice@example.com")
                     for _ in range(5):
                         await asyncio.to_thread(alice.asked, order(leverage=75))
-                    await asyncio.to_thread(alice.asked, order(leverage=76))
+                    await asyncio.to_thread(alice.asked, order(quantity="2"))
                     outbox.wake()
                     await until(lambda: len(receiver.calls) >= 2 and len(post.mails) >= 2)
                     await until(lambda: not rows(live))
