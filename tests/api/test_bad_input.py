@@ -21,7 +21,13 @@ NON_ASCII_DIGITS = "２８７０８２"
 
 # What no field of any form takes: (what stands in the body, what it is called in a report).
 WRONG_FOR_ALL = [("null", "null"), ("NaN", "NaN"), ("Infinity", "infinity"), ("-1", "negative"), ("1e999", "overflow")]
-WRONG_FOR_TEXT = [("1", "number"), ("true", "boolean"), ('["287082"]', "list"), ('{"$ne":""}', "object"), ('""', "empty")]
+WRONG_FOR_TEXT = [
+    ("1", "number"),
+    ("true", "boolean"),
+    ('["287082"]', "list"),
+    ('{"$ne":""}', "object"),
+    ('""', "empty"),
+]
 WRONG_FOR_NUMBER = [('"75"', "text"), ("1.5", "fraction"), ("1e2", "exponent"), ("true", "boolean"), (HUGE, "huge")]
 WRONG_FOR_BOOLEAN = [('"true"', "text"), ("1", "number"), ("[]", "list")]
 
