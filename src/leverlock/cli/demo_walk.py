@@ -57,15 +57,13 @@ class Actor:
     session: ApiClient
     key: dict[str, Any]
     exchange: Any
-    apps: dict[str, Any] = field(default_factory=dict)
+    apps: dict[str, str]
 
     def code(self, environment: str, *, ahead: int = 0) -> str:
-        """What the app shows now, or will show next (`ahead=1`): a server accepts one step to either side."""
-        app: pyotp.TOTP = self.apps[environment]
-        return str(app.at(int(time.time()) + ahead * STEP))
+        return code_of(self.apps[environment], ahead=ahead)
 
     def wrong_code(self, environment: str) -> str:
-        """A code that none of the three live steps has."""
+        """A code that none of the live steps has."""
         live = {self.code(environment, ahead=ahead) for ahead in (-1, 0, 1, 2)}
         return next(code for code in ("000000", "111111", "222222", "333333", "444444") if code not in live)
 
@@ -73,14 +71,11 @@ class Actor:
 def walk(stage: Stage, console: Console, ccxt: Any) -> Walk:
     """The story, from an ordinary order to one that waits for its owner."""
     told = Walk(console)
-    trader = _actor(stage, ccxt, LOGIN)
-    _enrol(told, trader, "futures", show=True)
+    trader = _actor(told, stage, ccxt, LOGIN, ("futures",))
     told.step("An ordinary order, at 20x", "executed", lambda: _order(trader, 20, 0.01))
-    told.step("It is cancelled or read as ever: cancels never wait", "done", lambda: _cancel_all(trader))
+    told.step("Cancels never wait, at any leverage", "cancelled", lambda: _cancel_all(trader))
 
-    story = _actor(stage, ccxt, "story")
-    _enrol(told, story, "futures")
-    _enrol(told, story, "spot")
+    story = _actor(told, stage, ccxt, "story", ("futures", "spot"))
     told.step("Leverage 75x while nothing is open", "set", lambda: _leverage(story, 75))
     told.step("The same order, at 75x", "stopped: -40101", lambda: _order(story, None, 0.01))
     told.step("The owner types a wrong code", "Wrong answer", lambda: _approve(story, story.wrong_code("futures")))
@@ -94,8 +89,7 @@ def walk(stage: Stage, console: Console, ccxt: Any) -> Walk:
     told.step("A way round by a conditional order", "stopped: -40101", lambda: _stop_order(story))
     told.step("How many orders the venue executed", "1", lambda: _executed(story))
 
-    exposed = _actor(stage, ccxt, "exposed")
-    _enrol(told, exposed, "futures")
+    exposed = _actor(told, stage, ccxt, "exposed", ("futures",))
     told.step("A position at 20x", "executed", lambda: _order(exposed, 20, 0.01))
     told.step("Leverage 75x while it is open", "stopped: -40101", lambda: _leverage(exposed, 75))
     told.step(
@@ -107,19 +101,27 @@ def walk(stage: Stage, console: Console, ccxt: Any) -> Walk:
         "username": trader.login,
         "password": trader.password,
         "api_key": trader.key["api_key"],
-        "api_secret": trader.key["secret"],
-        "futures_totp_uri": trader.apps["futures uri"],
+        "api_secret": trader.key["api_secret"],
+        "futures_totp_uri": trader.apps["futures"],
     }
     for actor in (story, exposed):
         actor.session.__exit__(None, None, None)
     return told
 
 
-def _actor(stage: Stage, ccxt: Any, login: str) -> Actor:
-    """An account of ours, one at the paper venue, and a bot that holds only our key."""
+def _actor(told: Walk, stage: Stage, ccxt: Any, login: str, environments: tuple[str, ...]) -> Actor:
+    """An account of ours, one at the paper venue, and a bot that holds only our key.
+
+    The key comes last: one that is older than the account's Futures protection would be a legacy key, and unchallenged.
+    """
     settings = load_settings(stage.config, stage.environment).settings
     password = secrets.token_urlsafe(12)
     perform(settings, "account.create", login=login, password=password)
+    session = ApiClient(stage.api)
+    session.sign_in(login, password)
+    apps: dict[str, str] = {}
+    for environment in environments:
+        apps[environment] = _enrol(told, session, login, environment, show=login == LOGIN)
     there = venue_admin(stage, "accounts", {"name": login, "balances": {"futures": {"USDT": "10000"}}})
     real = venue_admin(stage, "keys", {"account": there["account"], "kind": "HMAC"})
     venue = perform(
@@ -133,35 +135,39 @@ def _actor(stage: Stage, ccxt: Any, login: str) -> Actor:
         algorithm="hmac-sha256",
     )
     key = perform(settings, "key.create", account=login, venue=venue["venue"], label="bot")
-    session = ApiClient(stage.api)
-    session.sign_in(login, password)
-    exchange = ccxt.binanceusdm({"apiKey": key["api_key"], "secret": key["secret"]})
+    exchange = ccxt.binanceusdm({"apiKey": key["api_key"], "secret": key["api_secret"]})
     for name, url in list(exchange.urls["api"].items()):
         if isinstance(url, str):
             exchange.urls["api"][name] = f"{stage.gateway}/{url.split('/', 3)[3]}"
     exchange.load_markets()
-    return Actor(login, password, session, key, exchange)
+    return Actor(login, password, session, key, exchange, apps)
 
 
-def _enrol(told: Walk, actor: Actor, environment: str, *, show: bool = False) -> None:
-    """Bind an authenticator app, as its owner would."""
-    started = actor.session.call("POST", f"/v1/environments/{environment}/authenticators", {})
-    uri = started["otpauth_uri"]
+def _enrol(told: Walk, session: ApiClient, login: str, environment: str, *, show: bool) -> str:
+    """Bind an authenticator app, as its owner would; the otpauth URI that the QR code holds."""
+    started = session.call("POST", f"/v1/environments/{environment}/authenticators")
+    uri = str(started["otpauth_uri"])
     if show:
         told.console.print("\nScan this with any authenticator app, or type the key:\n")
-        segno.make_qr(uri, error="m").terminal(compact=True, border=2)
+        segno.make_qr(uri, error="m").terminal(compact=True, border=4)
         key = " ".join(re.findall("....", started["secret"]))
         told.console.print(f"key {key}  (time based, 6 digits)\n", markup=False)
-    actor.apps[environment] = pyotp.parse_uri(uri)
-    actor.apps[f"{environment} uri"] = uri
     path = f"/v1/environments/{environment}/authenticators/{started['authenticator']}/confirmation"
 
     def confirm() -> str:
-        confirmed = actor.session.call("POST", path, {"code": actor.code(environment)})
+        confirmed = session.call("POST", path, {"code": code_of(uri)})
         return f"on, with {len(confirmed['recovery_codes'])} recovery codes"
 
-    title = f"{actor.login}: enable {environment}, with the app's first code"
+    title = f"{login}: enable {environment}, with the app's first code"
     told.step(title, "on, with 10 recovery codes", confirm)
+    return uri
+
+
+def code_of(uri: str, *, ahead: int = 0) -> str:
+    """What an authenticator app shows now, or will show next (`ahead=1`): a step to either side is accepted."""
+    app = pyotp.parse_uri(uri)
+    assert isinstance(app, pyotp.TOTP)
+    return app.at(int(time.time()) + ahead * STEP)
 
 
 def _call(act: Callable[[], Any], done: str) -> str:
@@ -193,7 +199,7 @@ def _leverage(actor: Actor, leverage: int) -> str:
 
 
 def _cancel_all(actor: Actor) -> str:
-    return _call(lambda: actor.exchange.cancel_all_orders(SYMBOL), "done")
+    return _call(lambda: actor.exchange.cancel_all_orders(SYMBOL), "cancelled")
 
 
 def _executed(actor: Actor) -> str:
@@ -203,5 +209,7 @@ def _executed(actor: Actor) -> str:
 def _approve(actor: Actor, code: str) -> str:
     """The owner looks at what waits and approves the oldest of it."""
     waiting = actor.session.call("GET", "/v1/challenges")["challenges"]
+    if not waiting:
+        return "nothing waits"
     actor.session.call("POST", f"/v1/challenges/{waiting[0]['id']}/proof", {"code": code})
     return f"approved: {waiting[0]['headline']}"

@@ -14,6 +14,7 @@ from leverlock.cli import (
     approve,
     audit,
     config,
+    demo,
     doctor,
     init,
     integrator,
@@ -42,6 +43,7 @@ app = typer.Typer(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
 app.command("approve")(approve.approve)
 app.add_typer(account.app, name="account")
 app.add_typer(key.app, name="key")

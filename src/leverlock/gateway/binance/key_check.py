@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from leverlock.domain.api_key import KeyAlgorithm
@@ -36,35 +35,19 @@ class KeyFindings:
 
 
 class KeyCheck:
-    """Checks keys at venues; `now_ms` is our clock, the rest is as for `Upstream`."""
+    """Checks keys at venues; `now_ms` is our clock."""
 
-    def __init__(
-        self,
-        now_ms: Callable[[], int],
-        *,
-        ca_file: Path | None = None,
-        connect_seconds: float = 3.0,
-        total_seconds: float = 10.0,
-        unsafe_plain_http: bool = False,
-    ) -> None:
+    def __init__(self, now_ms: Callable[[], int], **upstream: Any) -> None:
+        """`upstream`: the options of every `Upstream`, such as `ca_file` and the time-outs."""
         self._now_ms: Final = now_ms
-        self._ca_file: Final = ca_file
-        self._connect_seconds: Final = connect_seconds
-        self._total_seconds: Final = total_seconds
-        self._unsafe_plain_http: Final = unsafe_plain_http
+        self._options: Final = upstream
 
     async def __call__(
         self, *, base_urls: Mapping[str, str], api_key: str, algorithm: KeyAlgorithm, secret: bytes
     ) -> KeyFindings:
         """Raises ValueError for addresses that no venue has and for a secret that is no key."""
         key = signing_key(algorithm, secret)
-        upstream = Upstream(
-            set(base_urls.values()),
-            ca_file=self._ca_file,
-            connect_seconds=self._connect_seconds,
-            total_seconds=self._total_seconds,
-            unsafe_plain_http=self._unsafe_plain_http,
-        )
+        upstream = Upstream(set(base_urls.values()), **self._options)
         async with upstream:
             offset = await self._offset(upstream, base_urls["fapi"])
             if offset is None:
