@@ -88,7 +88,9 @@ def test_an_integrator_may_ask_and_never_answer(deployment: Deployment) -> None:
     for endpoint in GUARDED:
         if endpoint.who is Who.ASKER:
             continue
-        body: Any = None if endpoint.body is None else {"code": "123456", "reason": "not_me", "challenges": [UNKNOWN_ID]}
+        body: Any = (
+            None if endpoint.body is None else {"code": "123456", "reason": "not_me", "challenges": [UNKNOWN_ID]}
+        )
         if body is not None:
             body = {name: body[name] for name in endpoint.body.__struct_fields__ if name in body}
         refused = deployment.api.call(endpoint.method, filled(endpoint), body, token=venue)
@@ -131,9 +133,7 @@ def test_a_session_is_kept_awake_by_use_and_by_looking(deployment: Deployment) -
     ):
         deployment.clock.advance(deployment.limits.session_idle_ms - 1)
         assert call().status == 200
-        ((seen,),) = deployment.rows(
-            "SELECT max(last_seen_at) FROM session WHERE account_id = ?", (owner.account_id,)
-        )
+        ((seen,),) = deployment.rows("SELECT max(last_seen_at) FROM session WHERE account_id = ?", (owner.account_id,))
         assert seen == deployment.clock.now_ms()
     # A call that fails before its transaction can be told what was wrong, however long ago the last one was.
     deployment.clock.advance(deployment.limits.session_idle_ms - 1)
@@ -283,7 +283,16 @@ def test_a_thousand_broken_credentials_are_refused_and_none_breaks_anything(depl
 
 def test_paths_have_one_spelling_and_unknown_ones_are_refused(deployment: Deployment) -> None:
     owner = deployment.owner(futures=False)
-    for path in ("/v1/keys/", "//v1/keys", "/v1//keys", "/v1/%6beys", "/V1/keys", "/v1/keys;a=b", "/v1/./keys", "/v2/keys"):
+    for path in (
+        "/v1/keys/",
+        "//v1/keys",
+        "/v1//keys",
+        "/v1/%6beys",
+        "/V1/keys",
+        "/v1/keys;a=b",
+        "/v1/./keys",
+        "/v2/keys",
+    ):
         assert owner.call("GET", path).problem == "no-such-path", path
     wrong = owner.call("PUT", "/v1/keys", {})
     assert (wrong.status, wrong.problem, wrong.headers["allow"]) == (405, "method-not-allowed", "GET")

@@ -6,6 +6,7 @@ Each refusal of a row is listed under its status by its problem type.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -48,6 +49,11 @@ def document(endpoints: Sequence[Endpoint], *, problem: type[msgspec.Struct]) ->
     paths: dict[str, dict[str, Any]] = {}
     for row in endpoints:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, refs, components, refs[problem])
+    for form in {row.query for row in endpoints}:
+        components.pop(form.__name__)  # spelled out as parameters
+    for component in components.values():
+        if "description" in component:
+            component["description"] = inspect.cleandoc(component["description"])
     return {
         "openapi": "3.1.0",
         "info": {
