@@ -11,8 +11,8 @@ import pytest
 
 from api_deployment import PASSWORD, Deployment, Owner, Reply, order
 from leverlock.api.app import ENDPOINTS
-from leverlock.api.wire import PUBLIC_ACTIONS
 from leverlock.domain.action import ActionType
+from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.ids import make_id
 from leverlock.domain.values import Field, Kind
 

@@ -14,8 +14,7 @@ from api_deployment import Deployment
 from leverlock.api.app import ENDPOINTS
 from leverlock.api.endpoint import Who, common_reasons
 from leverlock.api.problems import PROBLEMS, type_of
-from leverlock.api.wire import OWN_ACTIONS
-from leverlock.domain.actions import ACTIONS
+from leverlock.domain.actions import ACTIONS, OWN_ACTIONS
 
 # What schemathesis may count as taken although the data fit: a key used before, challenges that need a code each.
 CONFIG = """

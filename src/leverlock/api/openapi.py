@@ -15,8 +15,7 @@ import msgspec
 import leverlock
 from leverlock.api.endpoint import Endpoint, Who, common_reasons
 from leverlock.api.problems import MEDIA_TYPE, PROBLEMS, Edge, type_of
-from leverlock.api.wire import OWN_ACTIONS
-from leverlock.domain.actions import ACTIONS
+from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason
 
@@ -64,7 +63,7 @@ def document(endpoints: Sequence[Endpoint], *, problem: type[msgspec.Struct]) ->
                 "Times are server milliseconds since 1970. Amounts and prices are decimal numbers as text. Errors are "
                 "RFC 9457 documents; a refusal that asks for a proof is 401 with the header of RFC 9470 and the "
                 "challenge in the body: once the owner has answered it, repeat the very same call.\n\n"
-                f"Actions: {', '.join(name for name in ACTIONS if name not in OWN_ACTIONS)}."
+                f"Actions: {', '.join(PUBLIC_ACTIONS)}."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

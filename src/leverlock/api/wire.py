@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from leverlock.domain.action import MAX_LEGS, Action, ActionType, bundle, parse
-from leverlock.domain.actions import ACTIONS, AUTHENTICATOR_REPLACE, LOGIN_BIND
+from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.challenge import Denial
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.totp import is_code
@@ -104,12 +104,6 @@ def must_be_code(code: str) -> None:
 
 
 # -- actions, made from the action table -------------------------------------------------------------------------------
-
-# What changes an account's own protection is asked for by its own endpoint, never by name.
-OWN_ACTIONS: Final = frozenset(action.name for action in (*AUTHENTICATOR_REPLACE.values(), *LOGIN_BIND.values()))
-PUBLIC_ACTIONS: Final[Mapping[str, ActionType]] = {
-    name: action for name, action in ACTIONS.items() if name not in OWN_ACTIONS
-}
 
 _DECIMAL: Final = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
 _TEXT: Final[dict[str, Any]] = {
