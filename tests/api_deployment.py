@@ -215,7 +215,7 @@ def order(quantity: str = "1", leverage: int | None = 75, **fields: Any) -> dict
         }
     }
     if leverage is not None:
-        body["facts"] = {"leverage": leverage, "margin_mode": "ISOLATED"}
+        body["action"]["facts"] = {"leverage": leverage, "margin_mode": "ISOLATED"}
     return body
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from api_deployment import PASSWORD, Deployment, Owner, Reply, order
 from leverlock.api.app import ENDPOINTS
-from leverlock.api.wire import PUBLIC_ACTIONS
 from leverlock.domain.action import ActionType
+from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.ids import make_id
 from leverlock.domain.values import Field, Kind
 
@@ -28,7 +28,14 @@ WRONG_FOR_TEXT = [
     ('{"$ne":""}', "object"),
     ('""', "empty"),
 ]
-WRONG_FOR_NUMBER = [('"75"', "text"), ("1.5", "fraction"), ("1e2", "exponent"), ("true", "boolean"), (HUGE, "huge")]
+WRONG_FOR_NUMBER = [
+    ('"75"', "text"),
+    ("1.5", "fraction"),
+    ("7.5e0", "exponent"),
+    ("1e99999999", "giant"),
+    ("true", "boolean"),
+    (HUGE, "huge"),
+]
 WRONG_FOR_BOOLEAN = [('"true"', "text"), ("1", "number"), ("[]", "list")]
 
 EXAMPLES: dict[Kind, Any] = {Kind.TEXT: "BTCUSDT", Kind.DECIMAL: "1", Kind.INTEGER: 75, Kind.BOOLEAN: True}
@@ -51,8 +58,7 @@ def decision(name: str, **more: Any) -> dict[str, Any]:
         fields, facts = full(action_type.legs)
         return {"action": {"type": name, "legs": [{"fields": fields, "facts": facts}]}, **more}
     fields, facts = full(action_type)
-    body = {"action": {"type": name, "fields": fields}, **more}
-    return {**body, "facts": facts} if facts else body
+    return {"action": {"type": name, "fields": fields, **({"facts": facts} if facts else {})}, **more}
 
 
 def valid_bodies(owner: Owner, challenge: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -125,7 +131,7 @@ def wrong_values(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[str, str]]
         yield f'"{NON_ASCII_DIGITS}"', "non-ASCII digits"
     else:
         # An id of whatever form is a plain string: what does not exist is 404, and says nothing else (B47).
-        yield from (pair for pair in WRONG_FOR_TEXT if not (name == "target" and pair[1] == "empty"))
+        yield from WRONG_FOR_TEXT
         yield f'"{HUGE}"', "huge"
         yield '"\\ud800"', "lone surrogate"
         if value == "1" or name == "code":
@@ -151,7 +157,8 @@ def must_name(reply: Reply, path: tuple[Any, ...], label: str) -> None:
     field = reply.json["field"]
     whole = named(path)
     # JSON itself names no place: a lone surrogate or a number beyond all digits breaks the whole document.
-    assert field in (whole, f"$.{path[-1]}", "$") and (field != "$" or "JSON" in reply.json["detail"]), (label, reply)
+    assert field in (whole, f"$.{path[-1]}", "$"), (label, reply)
+    assert field != "$" or "JSON" in reply.json["detail"], (label, reply)
 
 
 @pytest.mark.bar("B43")
@@ -253,16 +260,32 @@ def test_query_parameters_are_declared_once_and_typed(deployment: Deployment, ow
             assert owner.call("GET", endpoint.path, {}).json["field"] == "$", "a body where none is read"
 
 
-def test_facts_that_an_action_does_not_have_are_refused(owner: Owner) -> None:
-    body = {**decision("futures.position_mode.set"), "facts": {"leverage": 1}}
-    assert owner.call("POST", "/v1/authorize", body).json["field"] == "$.facts.leverage"
-    batch = {**decision("futures.order.place_batch"), "facts": {"leverage": 1}}
-    assert owner.call("POST", "/v1/authorize", batch).json["field"] == "$.facts"
+def test_facts_stand_where_they_belong(owner: Owner) -> None:
+    def named(body: dict[str, Any]) -> Any:
+        return owner.call("POST", "/v1/authorize", body).json["field"]
+
+    plain = decision("futures.position_mode.set")
+    plain["action"]["facts"] = {"leverage": 1}
+    assert named(plain) == "$.action.facts"
+    assert named({**order(), "facts": {"leverage": 1}}) == "$.facts"
+    amend = decision("futures.leverage.set")
+    amend["action"]["facts"]["leverage"] = 1
+    assert named(amend) == "$.action.facts.leverage"
+    batch = decision("futures.order.place_batch")
+    batch["action"]["facts"] = {"leverage": 1}
+    assert named(batch) == "$.action.facts"
+    del batch["action"]["facts"]
     batch["action"]["legs"][0]["facts"] = {"exposed": True}
-    del batch["facts"]
-    assert owner.call("POST", "/v1/authorize", batch).json["field"] == "$.action.legs[0].facts.exposed"
+    assert named(batch) == "$.action.legs[0].facts.exposed"
     six = {"action": {"type": "futures.order.place_batch", "legs": batch["action"]["legs"] * 6}}
     assert owner.call("POST", "/v1/authorize", six).json["field"] == "$.action.legs"
+
+
+def test_a_whole_number_may_be_written_with_a_point(owner: Owner) -> None:
+    for written in (b"75", b"75.0", b"7.5e1"):
+        body = json.dumps(order("75")).encode().replace(b'"leverage": 75', b'"leverage": ' + written)
+        shown = owner.call("POST", "/v1/authorize", raw=body).json["challenge"]["lines"]
+        assert {"label": "leverage at the venue", "value": "75"} in shown
 
 
 def test_an_action_nobody_declared_is_refused_by_name(owner: Owner) -> None:
@@ -278,4 +301,4 @@ def test_text_that_would_mislead_a_reader_is_refused(owner: Owner) -> None:
         assert owner.call("POST", "/v1/authorize", body).json["field"] == "$.action.fields.symbol"
         assert owner.call("POST", "/v1/authorize", {**order(), "target": text}).json["field"] == "$.target"
     shown = owner.call("POST", "/v1/authorize", order(symbol="这是测试币456"))
-    assert ["symbol", "这是测试币456"] in shown.json["challenge"]["lines"]
+    assert {"label": "symbol", "value": "这是测试币456"} in shown.json["challenge"]["lines"]

@@ -9,8 +9,9 @@ from msgspec import UNSET
 from leverlock.api.endpoint import Call, Caller, Result, Services, authenticate, must_be_id
 from leverlock.api.views import ApprovedChallenge, ChallengeList, ChallengeView, Proved, View, challenge_view
 from leverlock.app import answers
+from leverlock.app.decide import Asked
 from leverlock.app.prove import Approved, grant_of, prove
-from leverlock.domain.challenge import Challenge, State
+from leverlock.domain.challenge import State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.metrics import ANSWERS, CHALLENGES
 from leverlock.ports import Transaction, World
@@ -94,10 +95,10 @@ def cancel(tx: Transaction, world: World, caller: Caller, call: Call) -> Any:
     answers.cancel(tx, world, account_id=caller.account_id, principal=caller.principal, challenge_id=challenge_id)
 
 
-def step_up(tx: Transaction, world: World, call: Call, challenge: Challenge) -> Refused:
+def step_up(tx: Transaction, world: World, call: Call, asked: Asked) -> Refused:
     """The refusal that carries its challenge. It is returned, not raised: the challenge has to be committed."""
-    call.fresh = challenge.created_at == tx.now
-    return Refused(Reason.STEP_UP_REQUIRED, facts={"challenge": challenge_view(challenge, world, now=tx.now)})
+    call.fresh = asked.new
+    return Refused(Reason.STEP_UP_REQUIRED, facts={"challenge": challenge_view(asked.challenge, world, now=tx.now)})
 
 
 def count_proof(_call: Call, result: Result) -> None:

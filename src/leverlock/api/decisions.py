@@ -51,7 +51,7 @@ def authorize(tx: Transaction, world: World, caller: Caller, call: Call) -> Auth
         return AuthorizeView(ALLOW, answer.why.value)
     challenge = answer.challenge
     if challenge.state is not State.APPROVED:
-        return step_up(tx, world, call, challenge)
+        return step_up(tx, world, call, answer)
     return AuthorizeView(
         GRANTED,
         challenge=challenge.challenge_id,

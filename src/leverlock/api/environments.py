@@ -45,7 +45,7 @@ def start(tx: Transaction, world: World, caller: Caller, call: Call) -> Started 
     environment = _environment(call)
     begun = enrol.start(tx, world, session=caller.owner, environment=environment)
     if isinstance(begun, Asked):
-        return step_up(tx, world, call, begun.challenge)
+        return step_up(tx, world, call, begun)
     account = tx.account(caller.account_id)
     assert account is not None
     uri = otpauth_uri(

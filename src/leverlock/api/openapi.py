@@ -6,6 +6,7 @@ Each refusal of a row is listed under its status by its problem type.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,8 +15,7 @@ import msgspec
 import leverlock
 from leverlock.api.endpoint import Endpoint, Who, common_reasons
 from leverlock.api.problems import MEDIA_TYPE, PROBLEMS, Edge, type_of
-from leverlock.api.wire import OWN_ACTIONS
-from leverlock.domain.actions import ACTIONS
+from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason
 
@@ -48,6 +48,11 @@ def document(endpoints: Sequence[Endpoint], *, problem: type[msgspec.Struct]) ->
     paths: dict[str, dict[str, Any]] = {}
     for row in endpoints:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row, refs, components, refs[problem])
+    for form in {row.query for row in endpoints}:
+        components.pop(form.__name__)  # spelled out as parameters
+    for component in components.values():
+        if "description" in component:
+            component["description"] = inspect.cleandoc(component["description"])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -58,7 +63,7 @@ def document(endpoints: Sequence[Endpoint], *, problem: type[msgspec.Struct]) ->
                 "Times are server milliseconds since 1970. Amounts and prices are decimal numbers as text. Errors are "
                 "RFC 9457 documents; a refusal that asks for a proof is 401 with the header of RFC 9470 and the "
                 "challenge in the body: once the owner has answered it, repeat the very same call.\n\n"
-                f"Actions: {', '.join(name for name in ACTIONS if name not in OWN_ACTIONS)}."
+                f"Actions: {', '.join(PUBLIC_ACTIONS)}."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

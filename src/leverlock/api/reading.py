@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 MAX_BODY: Final = 64 * 1024  # bytes; a batch of five orders has under 4 KB
 MAX_DEPTH: Final = 8  # a leg's field is the deepest place of any request: five levels down
+MAX_DIGITS: Final = 19  # before the point; as many as 64 bits hold
 MAX_QUERY: Final = 1024  # bytes
 MAX_MESSAGE: Final = 200  # characters of an error; it may quote what the caller sent
 
@@ -77,7 +78,7 @@ def _loads(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
         _must_be_shallow(text)
-        document = json.loads(text, object_pairs_hook=_once, parse_constant=_not_finite, parse_float=_finite)
+        document = json.loads(text, object_pairs_hook=_once, parse_constant=_not_finite, parse_float=_number)
         if "\\u" in text:
             json.dumps(document, ensure_ascii=False).encode("utf-8")  # raises on a lone surrogate
     except Refused:
@@ -117,6 +118,10 @@ def _not_finite(_name: str) -> NonFinite:
     return NonFinite()
 
 
-def _finite(text: str) -> float | NonFinite:
-    number = float(text)
-    return number if math.isfinite(number) else NonFinite()
+def _number(text: str) -> int | NonFinite | float:
+    """A number with a point or an exponent. `75.0` is the integer 75, as JSON Schema has it."""
+    number = Decimal(text)
+    if number.adjusted() > MAX_DIGITS:
+        return NonFinite()
+    whole = int(number)
+    return whole if whole == number else float(number)

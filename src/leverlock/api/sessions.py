@@ -8,12 +8,16 @@ from leverlock.api.endpoint import Call, Caller, Services
 from leverlock.api.views import OpenedSession, SessionView, View
 from leverlock.app import sign_in as use_case
 from leverlock.domain.account import Session, canonical_login
+from leverlock.domain.errors import Refused
 from leverlock.ports import Transaction, World
 
 
 def canonical(call: Call) -> None:
     """One spelling of a login, whatever was typed (B76)."""
-    call.body.login = canonical_login(call.body.login)
+    try:
+        call.body.login = canonical_login(call.body.login)
+    except Refused as refused:
+        raise Refused(refused.reason, refused.detail, field="$.login") from None
 
 
 async def check_password(services: Services, call: Call) -> View | None:

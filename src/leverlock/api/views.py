@@ -39,6 +39,13 @@ class View(msgspec.Struct, omit_defaults=True):
         return self
 
 
+class LineView(View):
+    """One bound field or fact, as a person reads it."""
+
+    label: str
+    value: str
+
+
 class ChallengeView(View, kw_only=True):
     """A challenge in full, as the owner approves it: `lines` are what the digest covers, in words (B49).
 
@@ -53,7 +60,7 @@ class ChallengeView(View, kw_only=True):
     action: str
     asked_by: str
     headline: str
-    lines: list[tuple[str, str]]
+    lines: list[LineView]
     requires: list[str]
     attempts_left: int
     created_at: Millis
@@ -76,7 +83,7 @@ def challenge_view(challenge: Challenge, world: World, *, now: int, grant: str |
         action=challenge.action,
         asked_by=challenge.principal,
         headline=described.headline,
-        lines=list(described.lines),
+        lines=[LineView(label, value) for label, value in described.lines],
         requires=challenge.requirement.words(),
         attempts_left=max(0, world.limits.challenge_wrong_answers - challenge.wrong_answers),
         created_at=challenge.created_at,

@@ -14,11 +14,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from leverlock.domain.action import MAX_LEGS, Action, ActionType, bundle, parse
-from leverlock.domain.actions import ACTIONS, AUTHENTICATOR_REPLACE, LOGIN_BIND
+from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.challenge import Denial
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.totp import is_code
-from leverlock.domain.values import MAX_NUMBER, MAX_TEXT, Field, Kind, ValueRefused
+from leverlock.domain.values import MAX_TEXT, Field, Kind, ValueRefused
 from leverlock.domain.values import text as text_field
 
 MAX_PASSWORD_TYPED: Final = 256
@@ -38,7 +38,15 @@ class Nothing(Form):
 
 
 class SignInForm(Form):
-    login: Annotated[str, Meta(min_length=1, max_length=128)]
+    login: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=128,
+            description="visible characters without a colon; case and composition do not matter",
+            extra_json_schema={"pattern": r"^[^\x00-\x20\x7f:]+$"},
+        ),
+    ]
     password: Password
 
 
@@ -97,20 +105,18 @@ def must_be_code(code: str) -> None:
 
 # -- actions, made from the action table -------------------------------------------------------------------------------
 
-# What changes an account's own protection is asked for by its own endpoint, never by name.
-OWN_ACTIONS: Final = frozenset(action.name for action in (*AUTHENTICATOR_REPLACE.values(), *LOGIN_BIND.values()))
-PUBLIC_ACTIONS: Final[Mapping[str, ActionType]] = {
-    name: action for name, action in ACTIONS.items() if name not in OWN_ACTIONS
+_DECIMAL: Final = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
+_TEXT: Final[dict[str, Any]] = {
+    "description": "NFC text without control, direction or invisible characters, without outer spaces",
+    "extra_json_schema": {"pattern": r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"},
 }
-
-_DECIMAL: Final = r"^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 
 
 def _wire_type(field: Field) -> Any:
     if field.kind is Kind.TEXT:
-        return Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+        return Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, **_TEXT)]
     if field.kind is Kind.DECIMAL:
-        return Annotated[str, Meta(pattern=_DECIMAL, max_length=MAX_NUMBER, description="a decimal number, as text")]
+        return Annotated[str, Meta(pattern=_DECIMAL, description="a decimal number without exponent, as text")]
     if field.kind is Kind.INTEGER:
         return Annotated[int, Meta(ge=0, le=10**18 - 1)]
     if field.kind is Kind.BOOLEAN:
@@ -124,12 +130,11 @@ def _form(name: str, fields: list[Any], **config: Any) -> type[msgspec.Struct]:
     )
 
 
-def _fields_form(name: str, declared: Mapping[str, Field], *, required: bool = True) -> type[msgspec.Struct]:
+def _fields_form(name: str, declared: Mapping[str, Field]) -> type[msgspec.Struct]:
     fields: list[Any] = []
     for field_name, field in declared.items():
         kind = _wire_type(field)
-        given = (field_name, kind) if field.required and required else (field_name, kind | UnsetType, UNSET)
-        fields.append(given)
+        fields.append((field_name, kind) if field.required else (field_name, kind | UnsetType, UNSET))
     return _form(name, fields)
 
 
@@ -137,27 +142,26 @@ def _pascal(name: str) -> str:
     return "".join(part.capitalize() for part in re.split(r"[._]", name))
 
 
-# One form for the facts of every action: the names mean the same wherever they stand, and `parse` refuses those that
-# the action at hand does not have.
-Facts: Final[Any] = _fields_form(
-    "Facts",
-    {name: field for action in PUBLIC_ACTIONS.values() for name, field in action.facts.items()},
-    required=False,
-)
+def _parts(action: ActionType) -> list[Any]:
+    """What is given of one action: its fields, and the venue's facts of it where it has any."""
+    parts: list[Any] = [("fields", FIELD_FORMS[action.name])]
+    return [*parts, ("facts", FACT_FORMS[action.name] | UnsetType, UNSET)] if action.facts else parts
 
-FIELD_FORMS: Final = {
-    action.name: _fields_form(_pascal(action.name) + "Fields", action.fields)
-    for action in PUBLIC_ACTIONS.values()
-    if action.legs is None
+
+_PLAIN: Final = [action for action in PUBLIC_ACTIONS.values() if action.legs is None]
+FIELD_FORMS: Final[dict[str, Any]] = {
+    action.name: _fields_form(_pascal(action.name) + "Fields", action.fields) for action in _PLAIN
+}
+FACT_FORMS: Final[dict[str, Any]] = {
+    action.name: _fields_form(_pascal(action.name) + "Facts", action.facts) for action in _PLAIN if action.facts
 }
 
 
 def _action_form(action: ActionType) -> Any:
     name = _pascal(action.name)
-    if action.legs is None:
-        fields: list[Any] = [("fields", FIELD_FORMS[action.name])]
-    else:
-        leg: Any = _form(name + "Leg", [("fields", FIELD_FORMS[action.legs.name]), ("facts", Facts | UnsetType, UNSET)])
+    fields = _parts(action) if action.legs is None else []
+    if action.legs is not None:
+        leg: Any = _form(name + "Leg", _parts(action.legs))
         fields = [("legs", Annotated[list[leg], Meta(min_length=1, max_length=MAX_LEGS)])]
     return _form(name, fields, tag_field="type", tag=action.name)
 
@@ -167,8 +171,7 @@ AnyAction: Final[Any] = Union[tuple(_action_form(action) for action in PUBLIC_AC
 _DECISION: Final[list[Any]] = [
     ("action", AnyAction),
     ("account", Id | UnsetType, UNSET),
-    ("facts", Facts | UnsetType, UNSET),
-    ("target", Annotated[str, Meta(max_length=64, description="the upstream account at the venue")], ""),
+    ("target", Annotated[str, Meta(min_length=1, max_length=64, **_TEXT)] | UnsetType, UNSET),
 ]
 AuthorizeForm: Final[Any] = _form("AuthorizeForm", _DECISION)
 RedeemForm: Final[Any] = _form(
@@ -181,32 +184,29 @@ def action_of(form: Any) -> Action:
     wanted = form.action
     action_type = PUBLIC_ACTIONS[wanted.__struct_config__.tag]
     if action_type.legs is None:
-        return _parse(action_type, wanted.fields, form.facts, "$.action.fields", "$.facts")
-    if form.facts is not UNSET:
-        raise Refused(Reason.MALFORMED, "the facts of a bundle stand beside each leg", field="$.facts")
-    legs = tuple(
-        _parse(action_type.legs, leg.fields, leg.facts, f"$.action.legs[{n}].fields", f"$.action.legs[{n}].facts")
-        for n, leg in enumerate(wanted.legs)
+        return _parse(action_type, wanted, "$.action")
+    return bundle(
+        action_type,
+        tuple(_parse(action_type.legs, leg, f"$.action.legs[{n}]") for n, leg in enumerate(wanted.legs)),
     )
-    return bundle(action_type, legs)
 
 
 def target_of(form: Any) -> str:
     """The upstream account, as text that a person can read without being misled."""
-    target: str = form.target
     try:
-        return text_field().canonical(target) if target else ""
+        return "" if form.target is UNSET else text_field().canonical(form.target)
     except ValueRefused as problem:
         raise Refused(Reason.MALFORMED, f"target: {problem}", field="$.target") from None
 
 
-def _parse(action_type: ActionType, fields: Any, facts: Any, fields_at: str, facts_at: str) -> Action:
-    stated = {} if facts is UNSET else _texts(facts)
+def _parse(action_type: ActionType, given: Any, where: str) -> Action:
+    facts = getattr(given, "facts", UNSET)
     try:
-        return parse(action_type, _texts(fields), stated)
+        return parse(action_type, _texts(given.fields), {} if facts is UNSET else _texts(facts))
     except Refused as refused:
-        where = facts_at if refused.field in stated and refused.field not in action_type.fields else fields_at
-        raise Refused(Reason.MALFORMED, refused.detail, field=f"{where}.{refused.field}") from None
+        # Names of facts and fields differ within an action, so the name alone says which of both it was.
+        part = "fields" if refused.field in action_type.fields else "facts"
+        raise Refused(Reason.MALFORMED, refused.detail, field=f"{where}.{part}.{refused.field}") from None
 
 
 def _texts(form: msgspec.Struct) -> dict[str, str]:

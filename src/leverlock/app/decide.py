@@ -30,9 +30,13 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The owner has been asked. `challenge` is pending, or already approved and waiting to be redeemed."""
+    """The owner has been asked. `challenge` is pending, or already approved and waiting to be redeemed.
+
+    `new`: it was made just now, and not found waiting from the same question before.
+    """
 
     challenge: Challenge
+    new: bool = False
 
 
 def ask(tx: Transaction, world: World, *, intent: Intent) -> Allowed | Asked:
@@ -52,7 +56,9 @@ def ask(tx: Transaction, world: World, *, intent: Intent) -> Allowed | Asked:
         if decision.why is Why.UNSAFE_ALLOW:
             tx.record(AuditEvent(EventKind.UNSAFE_ALLOWED, intent.principal, {"action": intent.action.type.name}))
         return Allowed(decision.why)
-    return Asked(live or _create(tx, world, intent=intent, digest=digest, decision=decision))
+    if live is not None:
+        return Asked(live)
+    return Asked(_create(tx, world, intent=intent, digest=digest, decision=decision), new=True)
 
 
 def judge(tx: Transaction, world: World, *, intent: Intent) -> Decision:

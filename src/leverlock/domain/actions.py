@@ -228,6 +228,12 @@ ACTIONS: Final[dict[str, ActionType]] = {
     )
 }
 
+# What changes an account's own protection is asked for by its own call, never by name: a venue judges the others.
+OWN_ACTIONS: Final = frozenset(action.name for action in (*AUTHENTICATOR_REPLACE.values(), *LOGIN_BIND.values()))
+PUBLIC_ACTIONS: Final[Mapping[str, ActionType]] = {
+    name: action for name, action in ACTIONS.items() if name not in OWN_ACTIONS
+}
+
 
 def action_type(name: str) -> ActionType:
     """The row of this name. Raises Refused(UNKNOWN_ACTION): nothing unknown is ever allowed."""

@@ -39,6 +39,16 @@ class PasswordHasher:
             self._pool, self.check_now, password, account_id, stored_hash
         )
 
+    def hash_blocking(self, password: str) -> str:
+        """A new hash, for a caller without an event loop; it waits its turn like every other."""
+        return self._pool.submit(self._argon2.hash, password).result()
+
+    def check_blocking(
+        self, password: str, *, account_id: str | None, stored_hash: str | None
+    ) -> PasswordFinding | None:
+        """`check`, for a caller without an event loop."""
+        return self._pool.submit(self.check_now, password, account_id, stored_hash).result()
+
     def check_now(self, password: str, account_id: str | None, stored_hash: str | None) -> PasswordFinding | None:
         """The same, in the caller's thread."""
         if account_id is None or not stored_hash:
