@@ -86,14 +86,21 @@ class _Connection:
             raise NotDurable(f"{path}: journal_mode={journal}, synchronous={synchronous}; needed are wal and 2 (FULL)")
 
     def all(self, name: str, parameters: Mapping[str, Any]) -> list[Row]:
-        return self.raw.execute(self._sql[name], parameters).fetchall()
+        return self._run(name, parameters).fetchall()
 
     def one(self, name: str, parameters: Mapping[str, Any]) -> Row | None:
-        found: Row | None = self.raw.execute(self._sql[name], parameters).fetchone()
+        found: Row | None = self._run(name, parameters).fetchone()
         return found
 
     def write(self, name: str, parameters: Mapping[str, Any]) -> int:
-        return self.raw.execute(self._sql[name], parameters).rowcount
+        return self._run(name, parameters).rowcount
+
+    def _run(self, name: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
+        try:
+            return self.raw.execute(self._sql[name], parameters)
+        except UnicodeEncodeError:
+            # JSON can carry lone surrogates; no text in the database has any, so nothing is meant by them.
+            raise Refused(Reason.MALFORMED, "expected text that is Unicode") from None
 
     def close(self) -> None:
         self.raw.close()
