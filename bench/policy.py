@@ -1,7 +1,7 @@
 """P1: one policy decision in process, an order with its attributes, beside a floor and two policy engines.
 
-    python -m bench.policy            ours and the floor; the peers too where .bench-venv is there
-    python -m bench.policy --peers    install the peers into .bench-venv first
+    python -m bench P1            ours and the floor; the peers too where .bench-venv has them
+    python -m bench P1 --peers    install the peers into .bench-venv first
 
 Rules have the form `action is A and leverage > L`, of which the last one alone matches, or none. Candidates take turns
 within each round and the median of the rounds counts. Every candidate is given the order's attributes as a mapping,
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-import venv
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import Self
 
 import msgspec
 
-from bench.figures import Figure, printed
+from bench.figures import Figure
 from bench.timing import SLICE_SECONDS, microseconds
 from leverlock.domain.action import Action, parse
 from leverlock.domain.actions import ORDER_AMEND, ORDER_PLACE
@@ -32,7 +30,6 @@ from leverlock.domain.requirement import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".bench-venv" / "bin" / "python"
-PEERS = ("cedarpy==4.12.2", "common-expression-language==0.10.0")
 COUNTS = (10, 100, 1000)
 CASES = {"last": 75, "miss": 20}  # the leverage at which only the last rule matches, or none
 BESIDE = {
@@ -142,13 +139,6 @@ class Peers(AbstractContextManager["Peers"]):
         return float(json.loads(answer))
 
 
-def install_peers() -> None:
-    """An environment of the peers' own: they are measured, never shipped, and no lock names them."""
-    if not PEER_PYTHON.exists():
-        venv.create(PEER_PYTHON.parent.parent, with_pip=True)
-    subprocess.run([PEER_PYTHON, "-m", "pip", "install", "--quiet", *PEERS], check=True)
-
-
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
@@ -210,21 +200,9 @@ def _faster(us: Measured, engine: str, count: int, goal: int) -> Figure:
     return Figure("P1", what, ratio, "x", {}, f">= {goal} x", ratio >= goal)
 
 
-def run(*, install: bool = False, rounds: int = ROUNDS, seconds: float = SLICE_SECONDS) -> list[Figure]:
-    """Measure and print P1. Peers are measured where .bench-venv has them; `install` puts them there first."""
-    notes = []
-    if install:
-        install_peers()
-    if PEER_PYTHON.exists():
+def medians(*, rounds: int = ROUNDS, seconds: float = SLICE_SECONDS, with_peers: bool = True) -> Measured:
+    """Measure everything. Peers take part where .bench-venv has them."""
+    if with_peers and PEER_PYTHON.exists():
         with Peers(seconds) as peers:
-            us = measured(rounds, seconds, peers)
-    else:
-        notes.append("the peers are not installed, so nothing is said about them: python -m bench.policy --peers")
-        us = measured(rounds, seconds, None)
-    found = figures(us)
-    print(printed(found, notes))
-    return found
-
-
-if __name__ == "__main__":
-    run(install="--peers" in sys.argv[1:])
+            return measured(rounds, seconds, peers)
+    return measured(rounds, seconds, None)
