@@ -14,7 +14,7 @@ from leverlock.app.prove import Approved
 from leverlock.domain.challenge import Denial
 from leverlock.domain.environment import Environment
 from leverlock.domain.messages import Channel
-from leverlock.messengers.webhook import webhook_secret
+from leverlock.messengers.webhook_secret import webhook_secret
 from world import PASSWORD, Deployment, leverage_raise, margin_mode, order
 
 from .delivering import delivering, mail, reach, webhooks

@@ -1,6 +1,6 @@
 """The same order from every client is one intent: one challenge, one digest, one approval, one execution.
 
-The clients differ in almost everything on the wire: form or query, order of the parameters, `True` or `true`, `1e-05` or
+The clients differ in almost everything on the wire: form or query, order of parameters, `True` or `true`, `1e-05` or
 `0.00001`, ids of their own, a response type, where the timestamp stands. None of it may reach what the owner approves.
 """
 
@@ -14,11 +14,11 @@ import pytest
 from ccxt_client import Ccxt, CcxtAsync
 from client import Client, Order
 from connector_client import Connector
-from conftest import Bot
 from python_binance_client import PythonBinance, PythonBinanceAsync
 from sdk_client import Sdk
 from story import challenged
 
+from conftest import Bot
 from stack import Stack
 
 pytestmark = pytest.mark.debian("oathtool")
