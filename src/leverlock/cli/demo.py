@@ -53,12 +53,14 @@ def demo(
 
 
 def _write_facts(path: Path, facts: dict[str, str]) -> None:
-    """Addresses and secrets of the demo, for programs; readable by this user only."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Addresses and secrets of the demo, for programs; readable by this user only, and never half written."""
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=2)
         file.write("\n")
+    unfinished.replace(path)
 
 
 def _tell_addresses(console: Console, stage: Stage, facts: dict[str, str]) -> None:
