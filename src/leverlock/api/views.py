@@ -24,6 +24,7 @@ AuthenticatorId = Annotated[str, Meta(extra_json_schema={"pattern": "^au" + _ID}
 KeyId = Annotated[str, Meta(extra_json_schema={"pattern": "^key" + _ID})]
 Grant = Annotated[str, Meta(extra_json_schema={"pattern": "^gr_[0-9a-f]{64}$"})]
 Hash = Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9a-f]{64}$"})]
+Line = Annotated[list[str], Meta(min_length=2, max_length=2, description="a label and its value")]
 Millis = Annotated[int, Meta(extra_json_schema={"format": "int64", "description": "server milliseconds since 1970"})]
 
 
@@ -37,13 +38,6 @@ class View(msgspec.Struct, omit_defaults=True):
     def without_grants(self) -> View:
         """The same answer in a form that may be stored: of a grant, only its hash is (B44)."""
         return self
-
-
-class LineView(View):
-    """One bound field or fact, as a person reads it."""
-
-    label: str
-    value: str
 
 
 class ChallengeView(View, kw_only=True):
@@ -60,7 +54,7 @@ class ChallengeView(View, kw_only=True):
     action: str
     asked_by: str
     headline: str
-    lines: list[LineView]
+    lines: list[Line]
     requires: list[str]
     attempts_left: int
     created_at: Millis
@@ -83,7 +77,7 @@ def challenge_view(challenge: Challenge, world: World, *, now: int, grant: str |
         action=challenge.action,
         asked_by=challenge.principal,
         headline=described.headline,
-        lines=[LineView(label, value) for label, value in described.lines],
+        lines=[list(line) for line in described.lines],
         requires=challenge.requirement.words(),
         attempts_left=max(0, world.limits.challenge_wrong_answers - challenge.wrong_answers),
         created_at=challenge.created_at,
