@@ -1,0 +1,5 @@
+"""`python -m leverlock`: the same as the command `leverlock`."""
+
+from leverlock.cli.main import run
+
+run()
