@@ -99,7 +99,7 @@ class Installation:
         keep_stdin = sys.stdin
         try:
             os.environ.clear()
-            os.environ.update(self._variables(environment or {}))
+            os.environ.update(self.variables(environment))
             os.chdir(self.folder)
             sys.stdin = io.StringIO(stdin)
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -128,7 +128,7 @@ class Installation:
         done = subprocess.run(
             [sys.executable, "-m", "leverlock", *arguments],
             cwd=self.folder,
-            env=self._variables(environment or {}),
+            env=self.variables(environment),
             input=stdin,
             capture_output=True,
             text=True,
@@ -155,7 +155,7 @@ class Installation:
             process = subprocess.Popen(
                 [sys.executable, "-m", "leverlock", "serve", "--ready-file", str(ready), *arguments],
                 cwd=self.folder,
-                env=self._variables(environment or {}),
+                env=self.variables(environment),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
@@ -168,6 +168,7 @@ class Installation:
             time.sleep(0.01)
         return Server(process, json.loads(ready.read_text()), log_file)
 
-    def _variables(self, more: Mapping[str, str]) -> dict[str, str]:
+    def variables(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of a process of this installation."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LEVERLOCK_")}
-        return {**kept, "PYTHONPATH": str(SOURCE), **self.environment, **more}
+        return {**kept, "PYTHONPATH": str(SOURCE), **self.environment, **(more or {})}
