@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """`python -m leverlock`: the same as the command."""
+=======
+"""`python -m leverlock`: the same as the command `leverlock`."""
+>>>>>>> cli
 
 from leverlock.cli.main import run
 

@@ -22,6 +22,7 @@ PREFIX: Final = "LEVERLOCK__"
 POINTER: Final = "LEVERLOCK_CONFIG"
 DEFAULT_FILES: Final = (Path("leverlock.toml"), Path(".leverlock/config.toml"))
 DATA_DIRECTORY: Final = Path(".leverlock")
+_QUOTED_DOT: Final = "\0"  # stands for a dot inside a quoted key, which must not pass for a section and a setting
 SECRET_MAX: Final = 64 * 1024  # bytes of a `_FILE`
 
 
@@ -104,7 +105,10 @@ class _Sources:
             raise SettingsError([Problem("the settings file", source, f"not TOML: {problem}")]) from None
         for path, value in _flat(document):
             secret = path.removesuffix("_file")
-            if path not in _KNOWN and secret in _SECRET:
+            if _QUOTED_DOT in path:
+                shown = path.replace(_QUOTED_DOT, ".")
+                self.problems.append(Problem(shown, source, "there is no such setting; leave the quotes out"))
+            elif path not in _KNOWN and secret in _SECRET:
                 pointed = (file.parent / str(value)).absolute()
                 self._put_from_file(secret, pointed, f"{pointed}, named in {source}")
             else:
@@ -163,8 +167,7 @@ def _chosen(file: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in document.items():
-        # A name with a dot in it would pass for a setting of a section.
-        path = prefix + name.replace(".", "\\.")
+        path = prefix + name.replace(".", _QUOTED_DOT)
         if isinstance(value, dict) and (not prefix or path not in _KNOWN):
             yield from _flat(value, path + ".")
         else:

@@ -16,7 +16,7 @@ from leverlock.domain.api_key import ApiKey, KeyAlgorithm, Upstream
 from leverlock.domain.errors import Reason, Refused
 from leverlock.ports import SealBroken, Transaction
 
-BINANCE = "binance"
+BINANCE = "binance-usdm"
 BASES = ("fapi", "sapi", "api")
 DATA = "futures"  # `/futures/data/…` is served by the futures host
 RAW_PUBLIC_KEY_BYTES = 32
