@@ -65,7 +65,13 @@ def test_no_gated_action_gets_through_without_its_live_grant(deployment: Deploym
     owner = deployment.owner("alice", enrolled=[LOGIN, SPOT, MARGIN, FUTURES])
     bob = deployment.owner("bob", enrolled=[FUTURES])
     action = SAMPLES[name]
-    grants: dict[str, str] = {"none": "", "made up": "gr_" + "0" * 64, "not a grant": "x", "huge": "g" * 100_000}
+    grants: dict[str, str] = {
+        "none": "",
+        "made up": "gr_" + "0" * 64,
+        "not a grant": "x",
+        "huge": "g" * 100_000,
+        "surrogate": "\ud800",
+    }
     challenge = owner.asked(action)
     grants["of a pending challenge"] = grant_of(deployment.world, challenge)
     other = order(symbol="OTHER") if name != "futures.order.place" else margin_mode(symbol="OTHER")

@@ -120,7 +120,7 @@ def sign_out(tx: Transaction, world: World, *, token: str) -> None:
 def account_id_of(token: str) -> str:
     """The account that a token names; whether the token is any good is for its hash to say."""
     account_id, dot, secret = token.partition(".")
-    if not dot or not secret or not account_id.startswith("acc_"):
+    if not dot or not secret or not token.isascii() or not account_id.startswith("acc_"):
         raise Refused(Reason.NOT_AUTHENTICATED)
     return account_id
 

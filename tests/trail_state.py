@@ -1,0 +1,198 @@
+"""An account's state rebuilt from its audit trail alone, and the same read from the tables: they must be equal (B88).
+
+`rebuilt` also demands that every step the trail tells is one that the state machines have, so that no record is
+missing, doubled or out of place. Used after scenarios, random walks, races and kills.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leverlock.domain import authenticator as authenticators
+from leverlock.domain import challenge as challenges
+from leverlock.domain.attempts import AccountBudget
+from leverlock.domain.audit import GENESIS, ChainedEvent, EventKind, link
+from leverlock.domain.authenticator import AuthenticatorState
+from leverlock.domain.challenge import State
+
+
+@dataclass
+class Factor:
+    """One authenticator, as far as the trail tells."""
+
+    environment: str
+    generation: int
+    state: str = "pending"
+    last_step: int = -1
+    streak: int = 0
+    blocked_until: int = 0
+
+
+@dataclass
+class AccountState:
+    """Everything about one account that a change of state can touch."""
+
+    state: str = "active"
+    wrong_at: tuple[int, ...] = ()
+    protections: set[str] = field(default_factory=set)
+    factors: dict[str, Factor] = field(default_factory=dict)
+    challenges: dict[str, tuple[str, int]] = field(default_factory=dict)  # id -> state, wrong answers
+    sessions: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, tuple[str, bool]] = field(default_factory=dict)  # id -> state, legacy
+    recovery: dict[str, int] = field(default_factory=dict)  # environment -> codes of the newest set
+
+    # -- the steps that records tell ---------------------------------------------------------------------------------
+    def move(self, challenge_id: str, to: State) -> None:
+        before, wrong = self.challenges[challenge_id]
+        assert challenges.may_step(State(before), to), (challenge_id, before, to)
+        self.challenges[challenge_id] = (to.value, wrong)
+
+    def step(self, authenticator_id: str, to: AuthenticatorState) -> None:
+        factor = self.factors[authenticator_id]
+        assert authenticators.may_step(AuthenticatorState(factor.state), to), (authenticator_id, factor.state, to)
+        factor.state = to.value
+
+    def accept(self, authenticator_id: str, step: int) -> None:
+        factor = self.factors[authenticator_id]
+        assert factor.state == "active"
+        assert step > factor.last_step, "a step was accepted twice, or time ran back"
+        factor.last_step, factor.streak, factor.blocked_until = step, 0, 0
+
+    def charge(self, at: int, told: dict[str, Any], details: dict[str, Any]) -> None:
+        self.wrong_at = (*self.wrong_at, at)[-told["account_wrong"] :]
+        if told["authenticator"] is not None:
+            factor = self.factors[told["authenticator"]]
+            assert told["streak"] == factor.streak + 1
+            factor.streak, factor.blocked_until = told["streak"], told["blocked_until"]
+        for challenge_id in details.get("challenges", ()):
+            state, wrong = self.challenges[challenge_id]
+            assert state == "pending"
+            self.challenges[challenge_id] = (state, wrong + 1)
+
+
+def whole(events: Iterable[ChainedEvent]) -> list[dict[str, Any]]:
+    """The records of one chain as JSON. Fails unless numbers have no gap and every hash fits."""
+    head, told = GENESIS, []
+    for number, event in enumerate(events, start=1):
+        head = link(head, event.body)
+        assert (event.seq, event.hash) == (number, head), f"the chain breaks at record {number}"
+        told.append(json.loads(event.body))
+    return told
+
+
+def rebuilt(events: Iterable[ChainedEvent]) -> AccountState:
+    """The state that a whole chain tells."""
+    account = AccountState()
+    last = 0
+    for record in whole(events):
+        assert record["at"] >= last, "time ran back"
+        last = record["at"]
+        _apply(account, EventKind(record["kind"]), record["at"], record["details"])
+    return account
+
+
+_CLOSED = {
+    EventKind.CHALLENGE_DENIED: State.DENIED,
+    EventKind.CHALLENGE_FAILED: State.FAILED,
+    EventKind.CHALLENGE_EXPIRED: State.EXPIRED,
+    EventKind.CHALLENGE_CANCELLED: State.CANCELLED,
+}
+
+
+def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]) -> None:
+    if kind is EventKind.CHALLENGE_CREATED:
+        assert told["challenge"] not in account.challenges
+        account.challenges[told["challenge"]] = ("pending", 0)
+    elif kind is EventKind.CHALLENGE_APPROVED:
+        for challenge_id in told["challenges"]:
+            account.move(challenge_id, State.APPROVED)
+        account.accept(told["authenticator"], told["step"])
+    elif kind in _CLOSED:
+        account.move(told["challenge"], _CLOSED[kind])
+    elif kind is EventKind.GRANT_SPENT:
+        account.move(told["challenge"], State.CONSUMED)
+    elif kind is EventKind.ANSWER_REFUSED:
+        if "charged" in told:
+            account.charge(at, told["charged"], told)
+    elif kind is EventKind.ENROLMENT_STARTED:
+        assert told["authenticator"] not in account.factors
+        account.factors[told["authenticator"]] = Factor(told["environment"], told["generation"])
+    elif kind is EventKind.ENROLMENT_EXPIRED:
+        account.step(told["authenticator"], AuthenticatorState.EXPIRED)
+    elif kind is EventKind.ENROLMENT_CONFIRMED:
+        if told["replaced"] is not None:
+            account.step(told["replaced"], AuthenticatorState.REPLACED)
+        account.step(told["authenticator"], AuthenticatorState.ACTIVE)
+        account.accept(told["authenticator"], told["step"])
+        account.protections.add(told["environment"])
+    elif kind is EventKind.AUTHENTICATOR_DISABLED:
+        account.step(told["authenticator"], AuthenticatorState.DISABLED)
+    elif kind is EventKind.RECOVERY_CODES_ISSUED:
+        account.recovery[told["environment"]] = told["count"]
+    elif kind is EventKind.SESSION_OPENED:
+        assert told["session"] not in account.sessions
+        account.sessions[told["session"]] = told["state"]
+    elif kind is EventKind.SESSION_COMPLETED:
+        assert account.sessions[told["session"]] == "login_challenge"
+        account.sessions[told["session"]] = "full"
+        account.accept(told["authenticator"], told["step"])
+    elif kind is EventKind.SESSION_ENDED:
+        assert account.sessions[told["session"]] != "ended"
+        account.sessions[told["session"]] = "ended"
+    elif kind is EventKind.KEY_CREATED:
+        account.keys[told["key"]] = ("active", False)
+    elif kind is EventKind.KEY_BECAME_LEGACY:
+        account.keys[told["key"]] = (account.keys[told["key"]][0], True)
+    elif kind in (EventKind.KEY_REVOKED, EventKind.KEY_FROZEN):
+        before, legacy = account.keys[told["key"]]
+        after = "revoked" if kind is EventKind.KEY_REVOKED else "frozen"
+        assert before not in ("revoked", after)
+        account.keys[told["key"]] = (after, legacy)
+    elif kind is EventKind.ACCOUNT_LOCKED:
+        assert account.state == "active"
+        account.state = "locked"
+    elif kind is EventKind.ACCOUNT_UNLOCKED:
+        assert account.state == "locked"
+        account.state = "active"
+
+
+def stored(path: Path, account_id: str) -> AccountState:
+    """The same state, from the tables, read by SQL of our own."""
+    with sqlite3.connect(path) as raw:
+
+        def rows(sql: str) -> list[tuple[Any, ...]]:
+            return raw.execute(sql, (account_id,)).fetchall()
+
+        [(state, wrong_at)] = rows("SELECT state, wrong_at FROM account WHERE account_id = ?")
+        factors = rows(
+            "SELECT authenticator_id, environment, generation, state, last_step, streak, blocked_until"
+            " FROM authenticator WHERE account_id = ?"
+        )
+        return AccountState(
+            state,
+            AccountBudget.from_bytes(wrong_at).wrong_at_ms,
+            {row[0] for row in rows("SELECT environment FROM protection WHERE account_id = ?")},
+            {row[0]: Factor(*row[1:]) for row in factors},
+            {
+                row[0]: (row[1], row[2])
+                for row in rows("SELECT challenge_id, state, wrong_answers FROM challenge WHERE account_id = ?")
+            },
+            dict(rows("SELECT session_id, state FROM session WHERE account_id = ?")),
+            {
+                row[0]: (row[1], bool(row[2]))
+                for row in rows("SELECT key_id, state, legacy FROM api_key WHERE account_id = ?")
+            },
+            dict(rows("SELECT environment, count(*) FROM recovery_code WHERE account_id = ? GROUP BY 1")),
+        )
+
+
+def must_agree(path: Path, account_id: str, events: Iterable[ChainedEvent]) -> AccountState:
+    """Fails unless trail and tables tell the same; what they tell."""
+    told, found = rebuilt(events), stored(path, account_id)
+    assert told == found
+    return found
