@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """`python -m leverlock`: the same as the command."""
-=======
-"""`python -m leverlock`: the same as the command `leverlock`."""
->>>>>>> cli
 
 from leverlock.cli.main import run
 
