@@ -17,6 +17,7 @@ import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars, merge_contextvars
 from structlog.stdlib import ProcessorFormatter
 
+from leverlock import access_log
 from leverlock.redaction import redacted
 
 CORRELATION: Final = "correlation_id"
@@ -57,6 +58,7 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    access_log.configure(out)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "aiohttp"):
         logger = logging.getLogger(name)
         logger.handlers[:] = []

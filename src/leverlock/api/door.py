@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from leverlock import access_log
 from leverlock.api.endpoint import Call, Caller, Endpoint, Result, Services, Who, authenticate
 from leverlock.api.idempotency import key_of, once
 from leverlock.api.problems import MEDIA_TYPE, Edge, EdgeRefused, headers, problem
@@ -32,7 +33,6 @@ from leverlock.metrics import REQUESTS, answer_lifespan
 from leverlock.ports import Transaction
 
 log = logging.getLogger("leverlock.api")
-access = logging.getLogger("leverlock.access")
 
 _BEARER: Final = re.compile(rb"[Bb]earer ([A-Za-z0-9._~+/=-]{1,256})")
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
@@ -133,10 +133,7 @@ class Door:
         took = time.perf_counter() - began
         known = method if route != "none" else "other"  # a stranger's words make no time series
         REQUESTS.labels(self._name, known, route, str(answer.status)).observe(took)
-        if access.isEnabledFor(logging.INFO):
-            access.info(
-                "%s %s %d", known, route, answer.status, extra={"correlation": correlation, "ms": round(took * 1000, 3)}
-            )
+        access_log.note(self._name, known, route, answer.status, seconds=took, correlation=correlation)
 
     async def _serve(self, endpoint: Endpoint, parameters: dict[str, str], scope: Any, receive: Any) -> Answer:
         call = _open(endpoint, parameters, scope)

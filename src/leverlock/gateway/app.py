@@ -11,16 +11,20 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import Final
 
 import structlog
 
+from leverlock import access_log
 from leverlock.domain.action import Action, Facts
 from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
+from leverlock.domain.policy import Outcome as Decided
+from leverlock.domain.policy import Why
 from leverlock.gateway import refusals
 from leverlock.gateway.asgi import Receive, Scope, Send, header, lifespan, send_answer, whole_body
 from leverlock.gateway.binance.codec import read, symbols_of, with_facts, write
@@ -63,8 +67,14 @@ class Gateway:
             await send({"type": "websocket.close", "code": 1008})
             return
         body = await whole_body(receive)
-        if body is not None:
-            await send_answer(send, await self.answer(scope, body))
+        if body is None:
+            return
+        began = time.perf_counter()
+        answer = await self.answer(scope, body)
+        await send_answer(send, answer)
+        row = ENDPOINTS.get((scope["method"], scope["raw_path"].decode("latin-1")))
+        method, route = (row.method, row.path) if row is not None else ("other", "none")
+        access_log.note("gateway", method, route, answer.status, seconds=time.perf_counter() - began)
 
     async def answer(self, scope: Scope, body: bytes) -> Answer:
         """What to answer; every refusal is typed, and nothing is executed behind one."""
@@ -108,6 +118,8 @@ class Gateway:
             return passed_on(outcome)
         call = await self._callers.verified(account, endpoint, query, body)
         if endpoint.action is None or not endpoint.action.gated:
+            if endpoint.action is not None:
+                self._door.meter.decision(Decided.ALLOW.value, Why.FREE.value, endpoint.action.name)
             return passed_on(await forward(account, endpoint, call, known(endpoint, call.parameters).items()))
         action = read(endpoint.action, call.parameters)
         code = call.otp or header(scope, b"leverlock-code")
