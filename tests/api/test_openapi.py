@@ -24,8 +24,8 @@ codec = "ascii"
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429"{more}]
 """
-EXAMPLES = 25
-SECONDS = 110
+EXAMPLES = 15
+SECONDS = 220  # takes about 30 on two idle cores
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,7 @@ def test_every_public_action_has_its_form_and_the_accounts_own_have_none(documen
 
 
 @pytest.mark.bar("B43")
+@pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.parametrize("who", ["owner", "integrator"])
 def test_schemathesis_finds_nothing(deployment: Deployment, tmp_path: Path, who: str) -> None:
     token = deployment.owner().token if who == "owner" else deployment.integrator()
@@ -96,4 +97,5 @@ def test_schemathesis_finds_nothing(deployment: Deployment, tmp_path: Path, who:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     tested = re.search(r"Tested: (\d+)", done.stdout)
     assert tested is not None
-    assert int(tested[1]) == len(ENDPOINTS) + 4 - len(spared), done.stdout[-3000:]
+    public = 3  # besides the document itself
+    assert int(tested[1]) == len(ENDPOINTS) + public - len(spared), done.stdout[-3000:]

@@ -113,7 +113,10 @@ def test_enrolment_shows_a_scannable_code_and_recovery_codes_once(deployment: De
 
     seed = base64.b32decode(shown["secret"])
     path = f"/v1/environments/futures/authenticators/{shown['authenticator']}/confirmation"
-    confirmed = owner.call("POST", path, {"code": hotp(seed, step_at(deployment.clock.now_ms()))})
+    code = hotp(seed, step_at(deployment.clock.now_ms()))
+    assert owner.call("POST", path, {"code": str((int(code) + 1) % 10**6).zfill(6)}).problem == "wrong-code"
+    assert owner.call("POST", "/v1/authorize", order()).json["why"] == "not_enabled"
+    confirmed = owner.call("POST", path, {"code": code})
     assert confirmed.status == 200, confirmed
     codes = confirmed.json["recovery_codes"]
     assert len(set(codes)) == 10
@@ -127,6 +130,14 @@ def test_enrolment_shows_a_scannable_code_and_recovery_codes_once(deployment: De
     assert {**guard, "requires": ["totp"]} in state["futures"]["guards"]
     again = owner.call("POST", path, {"code": hotp(seed, step_at(deployment.clock.now_ms()) + 1)})
     assert (again.status, again.problem) == (409, "enrolment-not-pending")
+
+    # A later app for the same environment comes without codes: those of the first set-up go on.
+    owner.seeds["futures"] = seed
+    deployment.clock.next_step()
+    asked = owner.call("POST", "/v1/environments/futures/authenticators").json["challenge"]["id"]
+    body = {"code": owner.code(), "password": PASSWORD}
+    assert owner.call("POST", f"/v1/challenges/{asked}/proof", body).status == 200
+    assert owner.enable()["recovery_codes"] == []
 
 
 @pytest.mark.mission("M1")
