@@ -101,12 +101,13 @@ class Routes:
 
 
 class Door:
-    """The ASGI application over a route table. `pages` are public documents, each already encoded."""
+    """The ASGI application over a route table. `name` is the door's label in the metrics."""
 
     def __init__(self, endpoints: Sequence[Endpoint], services: Services, *, name: str = "api") -> None:
         self._routes = Routes(endpoints)
         self._services = services
         self._name = name
+        self._timers: dict[tuple[str, str, int], Any] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -130,10 +131,16 @@ class Door:
         answer.headers.append((b"correlation-id", correlation.encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
-        took = time.perf_counter() - began
         known = method if route != "none" else "other"  # a stranger's words make no time series
-        REQUESTS.labels(self._name, known, route, str(answer.status)).observe(took)
-        access_log.note(self._name, known, route, answer.status, seconds=took, correlation=correlation)
+        self._note(known, route, answer.status, time.perf_counter() - began, correlation)
+
+    def _note(self, method: str, route: str, status: int, seconds: float, correlation: str) -> None:
+        """Count the answer and write its access line."""
+        timer = self._timers.get((method, route, status))
+        if timer is None:
+            timer = self._timers[method, route, status] = REQUESTS.labels(self._name, method, route, str(status))
+        timer.observe(seconds)
+        access_log.note(self._name, method, route, status, seconds=seconds, correlation=correlation)
 
     async def _serve(self, endpoint: Endpoint, parameters: dict[str, str], scope: Any, receive: Any) -> Answer:
         call = _open(endpoint, parameters, scope)

@@ -78,7 +78,7 @@ def _loads(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8")
         _must_be_shallow(text)
-        document = json.loads(text, object_pairs_hook=_once, parse_constant=_not_finite, parse_float=_number)
+        document = _DECODER.decode(text)
         if "\\u" in text:
             json.dumps(document, ensure_ascii=False).encode("utf-8")  # raises on a lone surrogate
     except Refused:
@@ -125,3 +125,6 @@ def _number(text: str) -> int | NonFinite | float:
         return NonFinite()
     whole = int(number)
     return whole if whole == number else float(number)
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_not_finite, parse_float=_number)
