@@ -210,7 +210,9 @@ def test_the_login_challenge_is_answered_first(scene: Scene) -> None:
     # The first login authenticator is vouched for by the market that is on (semantics 3): approve that, then bind.
     parts = urlsplit(scene.server.addresses["api"])
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
-    connection.request("POST", "/v1/environments/login/authenticators", headers={"Authorization": f"Bearer {owner.token}"})
+    connection.request(
+        "POST", "/v1/environments/login/authenticators", headers={"Authorization": f"Bearer {owner.token}"}
+    )
     asked = json.loads(connection.getresponse().read())
     connection.close()
     challenge = asked["challenge"]["id"]
