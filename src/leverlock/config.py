@@ -82,8 +82,7 @@ def _words(value: Any) -> Any:
 
 
 FilePath = Annotated[Path, AfterValidator(_resolved)]
-Whole = Annotated[int, BeforeValidator(_whole)]
-Port = Annotated[Whole, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_whole)]
 Seconds = Annotated[float, Field(gt=0, le=120)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]  # in the environment: separated by commas
@@ -200,7 +199,9 @@ class Venue(Section):
     ca_file: FilePath | None = Field(None, description="PEM authorities to trust instead of the system's.")
     connect_seconds: Seconds = Field(3.0, description="Time to get a connection.")
     total_seconds: Seconds = Field(10.0, description="Time for a whole call; after it the outcome is unknown.")
-    connections: Annotated[Whole, Field(ge=1, le=1000)] = Field(100, description="Most connections at a time.")
+    connections: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] = Field(
+        100, description="Most connections at a time."
+    )
     unsafe_plain_http: bool = Field(False, description="Allow http to a venue beyond the loopback.")
 
     @model_validator(mode="after")

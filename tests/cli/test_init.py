@@ -92,7 +92,6 @@ def test_the_settings_file_may_stand_elsewhere(tmp_path: Path) -> None:
     assert by_variable.code == 0
 
 
-@pytest.mark.bar("B61")
 def test_a_fresh_installation_has_nobody_in_it(installation: Installation) -> None:
     assert installation.json("account", "list") == {"accounts": []}
     assert installation.json("operator", "list") == {"operators": []}

@@ -99,8 +99,8 @@ def test_a_call_under_way_is_finished_before_it_stops(installation: Installation
     with installation.serving() as server:
         parts = urlsplit(server.addresses["api"])
         body = json.dumps({"login": "alice", "password": (installation.folder / "password").read_text().strip()})
-        head = "POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        head += f"Content-Length: {len(body)}\r\n\r\n"
+        lines = ["POST /v1/sessions HTTP/1.1", "Host: x", "Content-Type: application/json"]
+        head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
         with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
             connection.sendall(head.encode() + body.encode())
             time.sleep(0.005)

@@ -44,6 +44,7 @@ def lines() -> Iterator[Log]:
     structlog.contextvars.clear_contextvars()
 
 
+@pytest.mark.bar("B85")
 @pytest.mark.parametrize(
     "name",
     [
@@ -75,6 +76,7 @@ class Holder:
     label: str
 
 
+@pytest.mark.bar("B85")
 @pytest.mark.parametrize(
     "value",
     [
@@ -94,6 +96,7 @@ def test_what_has_a_secrets_type_is_not_written(lines: Log, value: object) -> No
     assert lines()[0]["event"] == "event"
 
 
+@pytest.mark.bar("B85")
 @pytest.mark.parametrize("secret", SHAPED, ids=lambda secret: secret[:8])
 def test_what_has_a_secrets_shape_is_not_written(lines: Log, secret: str) -> None:
     log = structlog.get_logger("test")
