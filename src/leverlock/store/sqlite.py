@@ -11,6 +11,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ from leverlock.store.statements import statements
 T = TypeVar("T")
 
 BATCH = 256  # use cases in one commit; more only makes the first of them wait
-BUSY_MS = 900  # how long another process may hold the file; who queued behind a waiting batch waits twice (B98: 2 s)
+BUSY_MS = 900  # how long opening and reading wait for another process
+LOCK_WAIT_S = 1.6  # from a request's arrival: how long another process may hold the file (B98: an answer within 2 s)
+LOCK_POLL_S = 0.001
 HIGH_WATER_EVERY_MS = 1_000
 READERS = 2
 SYNCHRONOUS_FULL: Final = 2
@@ -110,6 +113,7 @@ class _Connection:
 class _Job(Generic[T]):
     use_case: UseCase[T]
     future: Future[T]
+    queued_at: float
     result: Any = None
     problem: BaseException | None = None
 
@@ -151,6 +155,7 @@ class SqliteStore:
         connection = _Connection(self._connect, self._path, read_only=False)
         migrate(connection.raw, now_ms=self._clock.now_ms())
         self._read_high_water(connection)
+        connection.raw.execute("PRAGMA busy_timeout = 0")  # from here on `_begin` waits
         self._writer = threading.Thread(
             target=self._write_forever, args=(connection,), name="leverlock-write", daemon=True
         )
@@ -177,7 +182,7 @@ class SqliteStore:
             if self._closed or self._writer is None:
                 future.set_exception(Refused(Reason.STORE_UNAVAILABLE, "the store is closed"))
             else:
-                self._jobs.put(_Job(use_case, future))
+                self._jobs.put(_Job(use_case, future, time.monotonic()))
         return future
 
     async def run(self, use_case: UseCase[T]) -> T:
@@ -246,7 +251,7 @@ class SqliteStore:
     def _commit(self, connection: _Connection, batch: list[_Job[Any]]) -> None:
         try:
             _abandon(connection)  # what an earlier failure could not take back
-            connection.raw.execute("BEGIN IMMEDIATE")
+            _begin(connection, give_up_at=batch[0].queued_at + LOCK_WAIT_S)
             self._read_high_water(connection)
             now = self._time()
             self._high_water = now or self._high_water
@@ -295,6 +300,24 @@ def _answer(job: _Job[Any]) -> None:
         job.future.set_exception(job.problem)
     else:
         job.future.set_result(job.result)
+
+
+def _begin(connection: _Connection, *, give_up_at: float) -> None:
+    """Take the file's one write lock.
+
+    SQLite's own waiting sleeps longer and longer, and another process that commits without a pause would win every
+    time; asking every millisecond, each gets its turn.
+    """
+    while True:
+        try:
+            connection.raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as problem:
+            busy = getattr(problem, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= give_up_at:
+                raise
+            time.sleep(LOCK_POLL_S)
+        else:
+            return
 
 
 def _abandon(connection: _Connection) -> None:
