@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from client import HMAC, Client
 
+from authenticator_app import oathtool_code
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.environment import Environment
-from stack import Account, GatewayKey, Stack, oathtool_code
+from stack import Account, GatewayKey, Stack
 
 
 @dataclass
