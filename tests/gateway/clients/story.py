@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pytest
+from bot import Bot, MakeBot
 from client import Order, Refusal
 
-from conftest import Bot, MakeBot
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.environment import Environment
 from stack import NotApproved, challenge_in
