@@ -24,7 +24,6 @@ FACTOR_BLOCKED = -40113
 @pytest.mark.mission("M5")
 @pytest.mark.mission("M7")
 @pytest.mark.mission("M8")
-@pytest.mark.mission("M9")
 def test_protection_begins_with_the_apps_first_code(bot_of: MakeBot) -> None:
     bot = bot_of(Ccxt, enrolled=())
     bot.client.set_leverage(75)
@@ -101,7 +100,7 @@ def test_a_conditional_order_in_the_old_place_is_not_a_way_round(bot_of: MakeBot
     stop = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET", "quantity": "0.01", "stopPrice": "50000"}
     for call in (
         lambda: exchange.fapiPrivatePostOrder(dict(stop)),
-        lambda: exchange.fapiPrivatePostBatchOrders({"batchOrders": exchange.json([stop])}),
+        lambda: exchange.fapiPrivatePostBatchOrders({"batchOrders": [stop]}),
     ):
         with pytest.raises(bot.client.errors, match="-4120"):
             call()
