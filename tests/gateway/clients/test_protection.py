@@ -135,3 +135,14 @@ def test_guessing_blocks_the_factor(bot_of: MakeBot) -> None:
     with refused(bot, FACTOR_BLOCKED):
         bot.client.place(MARKET, code=bot.account.next_code())
     assert bot.executed == 0
+
+
+def test_the_venues_key_may_be_ed25519(bot_of: MakeBot) -> None:
+    """The client signs with HMAC for us, we sign with Ed25519 for the venue."""
+    bot = bot_of(Ccxt, venue_key_kind="ED25519")
+    bot.client.set_leverage(75)
+    with challenged(bot) as asked:
+        bot.client.place(MARKET)
+    bot.stack.approve(bot.account, asked)
+    assert bot.client.place(MARKET)
+    assert bot.executed == 1
