@@ -9,15 +9,18 @@
         ...                                              # the same call again
         assert stack.venue.orders_executed() == 1
 
-Codes come from a program we did not write, in the order T-1, T, T+1 of the real clock, each once; a flow that needs
-more than three of them (the first confirms the enrolment) takes an account of its own, so nothing waits for a clock.
-The test plays operator and owner through `Stack`; clients speak HTTP with `stack.url` alone.
+The product is `leverlock init` and `leverlock serve`, nothing else. What a test does as operator goes over the admin
+socket, which is what the commands use; what it does as owner goes over the HTTP API. Codes come from a program we did
+not write, in the order T-1, T, T+1 of the real clock, each once; a flow that needs more than three of them (the first
+confirms the enrolment) takes an account of its own, so nothing waits for a clock.
+Clients speak HTTP with `stack.url` alone.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -25,47 +28,32 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyotp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from leverlock.app import accounts, api_keys, enrol, prove
+from authenticator_app import App, next_step, pyotp_code, wrong_code
+from doors import ApiAnswer, UnixConnection, exchange
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.environment import Environment
-from leverlock.domain.errors import Refused
 from leverlock.store.host import SystemClock
 from venue_process import PaperVenue, VenueKey
-from world import Deployment, Owner, password_hash
+from world import Deployment
 
-STEP_SECONDS = 30
-EDGE_SECONDS = 3.0  # so close to the end of a step its predecessor's code might arrive too late
-HOSTS = ("fapi", "sapi", "api", "futures")
-TESTS = Path(__file__).resolve().parent
-
-App = Callable[[bytes, int], str]
-"""An authenticator app: (seed, step) -> six digits."""
-
-
-def pyotp_code(seed: bytes, step: int) -> str:
-    """The code that the library pyotp computes."""
-    return pyotp.TOTP(base64.b32encode(seed).decode()).at(step * STEP_SECONDS)
-
-
-def oathtool_code(seed: bytes, step: int) -> str:
-    """The code that oathtool computes; tests that use it carry `@pytest.mark.debian("oathtool")`."""
-    command = ["oathtool", "--totp", f"--now=@{step * STEP_SECONDS}", seed.hex()]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+PASSWORD = "correct horse battery staple"
+SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 
 class NotApproved(Exception):
-    """An answer was refused; `reason` is the word of the audit trail, such as "wrong_code"."""
+    """An answer was refused; `reason` is the word of the problem's type, such as "wrong_code"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -84,17 +72,19 @@ class GatewayKey:
 
 @dataclass
 class Account:
-    """An account's owner, his apps and his account at the venue. `venue_account` is the number there."""
+    """An account's owner, signed in, his apps, and his account at the venue. `venue_account` is the number there."""
 
     login: str
     account_id: str
+    token: str
     venue_account: int
     venue_key: VenueKey
     upstream_id: str
-    owner: Owner
     app: App
+    since: int  # the venue's call after which this account exists
     seeds: dict[Environment, bytes] = field(default_factory=dict)
     used: dict[Environment, int] = field(default_factory=dict)
+    recovery_codes: dict[Environment, list[str]] = field(default_factory=dict)
 
     def next_code(self, environment: Environment = Environment.FUTURES) -> str:
         """A code that this owner's app shows and that served nowhere yet."""
@@ -108,34 +98,15 @@ class Account:
 
     def wrong_code(self, environment: Environment = Environment.FUTURES) -> str:
         """Six digits that no step around now has."""
-        now = int(time.time()) // STEP_SECONDS
-        taken = {self.app(self.seeds[environment], now + offset) for offset in range(-3, 4)}
-        return next(text for text in (f"{number:06d}" for number in range(1, 9)) if text not in taken)
-
-
-def next_step(last_used: int) -> int:
-    """The lowest step after `last_used` whose code the product takes now: T-1, T or T+1.
-
-    Near the end of a step it may wait for the next one, at most `EDGE_SECONDS`. Raises AssertionError when the three
-    are used up: that flow wants an account of its own.
-    """
-    current, into = divmod(time.time(), STEP_SECONDS)
-    at_the_edge = into > STEP_SECONDS - EDGE_SECONDS
-    step = max(last_used + 1, int(current) if at_the_edge else int(current) - 1)
-    if step > current + 1 and at_the_edge:
-        deadline = (current + 1) * STEP_SECONDS
-        while time.time() < deadline:
-            time.sleep(0.05)
-        current += 1
-    assert step <= current + 1, "three codes were used in one half minute: give this flow an account of its own"
-    return step
+        return wrong_code(self.app, self.seeds[environment])
 
 
 class Stack:
     """Starts and stops everything, and is the hands of operator and owner.
 
-    `url` is the gateway's address, `venue` the paper venue (its log says what was really executed). `limits` are
-    keyword arguments of `Limits`, `policy` the name of a shipped policy.
+    `url` is the gateway's address, `api_url` the API's, `metrics_url` that of the metrics; `venue` is the paper venue,
+    whose log says what was really executed. `policy` is a shipped one or a file's path, `limits` are settings of the
+    section of that name, `settings` further ones: {"venue.total_seconds": 1}.
     """
 
     def __init__(
@@ -144,19 +115,22 @@ class Stack:
         *,
         policy: str = "literal",
         limits: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
         market: str = "manual",
         app: App = pyotp_code,
     ) -> None:
         self.directory = directory
         self.folder = directory / "leverlock"
         self.policy = policy
-        self.limits = limits or {}
+        self.settings = {f"limits.{name}": value for name, value in (limits or {}).items()} | (settings or {})
         self.app = app
         self.venue = PaperVenue(directory, market=market)
-        self.url = ""
+        self.url = self.api_url = self.metrics_url = ""
         self.process: subprocess.Popen[bytes] | None = None
+        self._environment: dict[str, str] = {}
         self._deployment: Deployment | None = None
         self._names = count(1)
+        self._last_call = 0
 
     # -- start and stop ----------------------------------------------------------------------------------------------
     def __enter__(self) -> Stack:
@@ -173,27 +147,35 @@ class Stack:
     def start(self) -> None:
         """Start the venue, make the deployment, start the product."""
         self.venue.start()
-        self.folder.mkdir(mode=0o700)
-        self._deployment = Deployment.create(self.folder, clock=SystemClock(), policy=self.policy)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LEVERLOCK_")}
+        settings: dict[str, Any] = {f"server.{door}_port": 0 for door in ("api", "gateway", "metrics")}
+        settings |= {f"venue.{host}_url": self.venue.url for host in ("fapi", "sapi", "api")}
+        settings |= self.settings
+        chosen = {f"LEVERLOCK__{name.replace('.', '__').upper()}": str(value) for name, value in settings.items()}
+        config = {"LEVERLOCK_CONFIG": str(self.folder / "config.toml"), "PYTHONPATH": str(SOURCE)}
+        self._environment = inherited | chosen | config
+        command = [sys.executable, "-m", "leverlock", "init", "--policy", self.policy]
+        made = subprocess.run(command, env=self._environment, capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
         self.start_product()
 
     def start_product(self) -> None:
         """Start the product over what is there: first start, or again after `stop_product`."""
-        ready = self.directory / "gateway.ready.json"
+        ready = self.directory / "server.ready.json"
         ready.unlink(missing_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LEVERLOCK_")}
-        environment["PYTHONPATH"] = f"{TESTS.parent / 'src'}:{TESTS}"
-        command = [sys.executable, "-m", "gateway_process", "--folder", str(self.folder), "--venue", self.venue.url]
-        command += ["--ready-file", str(ready), "--policy", self.policy, "--limits", json.dumps(self.limits)]
-        with (self.directory / "gateway.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        command = [sys.executable, "-m", "leverlock", "serve", "--ready-file", str(ready)]
+        with (self.directory / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         deadline = time.monotonic() + 30
         while not ready.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop_product()
                 raise RuntimeError(f"the product did not start: {self.log()}")
             time.sleep(0.01)
-        self.url = json.loads(ready.read_text())["url"]
+        where = json.loads(ready.read_text())
+        self.url, self.api_url, self.metrics_url = where["gateway"], where["api"], where["metrics"]
 
     def stop_product(self, how: int = signal.SIGTERM) -> int:
         """End the product's process (SIGKILL to break it off); its exit status."""
@@ -202,7 +184,7 @@ class Stack:
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(how)
         try:
-            status = self.process.wait(10)
+            status = self.process.wait(15)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait(10)
@@ -219,13 +201,37 @@ class Stack:
 
     def log(self) -> str:
         """What the product wrote to its log."""
-        return (self.directory / "gateway.log").read_text(errors="replace")
+        return (self.directory / "server.log").read_text(errors="replace")
 
     @property
     def deployment(self) -> Deployment:
-        """The deployment's store, for looks that no door offers. What a door offers is asked there."""
-        assert self._deployment is not None, "the stack is not started"
+        """The deployment's store, opened beside the product, for looks that no door offers."""
+        if self._deployment is None:
+            self._deployment = Deployment.open(self.folder, clock=SystemClock(), policy=self.policy)
         return self._deployment
+
+    # -- the doors ---------------------------------------------------------------------------------------------------
+    def admin(self, operation: str, **wanted: Any) -> dict[str, Any]:
+        """An operator's command, over the socket that the commands use. Raises AssertionError when it is refused."""
+        connection = UnixConnection(self.folder / "admin.sock")
+        answer = exchange(connection, "POST", f"/{operation}", wanted, {"Host": "admin"})
+        assert answer.status == 200, f"{operation}: {answer}"
+        found: dict[str, Any] = answer.json
+        return found
+
+    def api(
+        self, method: str, path: str, body: Any = None, *, token: str = "", headers: dict[str, str] | None = None
+    ) -> ApiAnswer:
+        """One call to the HTTP API, with a session's token or without."""
+        port = urlsplit(self.api_url).port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        sent = {"Authorization": f"Bearer {token}"} if token else {}
+        return exchange(connection, method, path, body, sent | (headers or {}))
+
+    def _done(self, account: Account, method: str, path: str, body: Any = None) -> Any:
+        answer = self.api(method, path, body, token=account.token)
+        assert 200 <= answer.status < 300, f"{method} {path}: {answer}"
+        return answer.json
 
     # -- the operator ------------------------------------------------------------------------------------------------
     def account(
@@ -238,32 +244,27 @@ class Stack:
         **venue_key_flags: Any,
     ) -> Account:
         """An account of its own at the product and at the venue, its venue key in custody, its apps enrolled."""
-        deployment, login = self.deployment, login or f"owner-{next(self._names)}"
+        login = login or f"owner-{next(self._names)}"
+        since = self._last_call = max(
+            [self._last_call, *(call["number"] for call in self.venue.calls(since=self._last_call))]
+        )
         venue_account = self.venue.create_account(balances)
         venue_key = self.venue.create_key(venue_account, kind=venue_key_kind, **venue_key_flags)
-        account_id = deployment.run(
-            lambda tx: accounts.create_account(
-                tx, deployment.world, login=login, password_hash=password_hash(), by="test:"
-            )
-        )
+        account_id = self.admin("account.create", login=login, password=PASSWORD)["account"]
         algorithm = KeyAlgorithm.HMAC_SHA256 if venue_key.kind == "HMAC" else KeyAlgorithm.ED25519
-        upstream = deployment.run(
-            lambda tx: api_keys.connect_upstream(
-                tx,
-                deployment.world,
-                account_id=account_id,
-                label="paper",
-                dialect="binance-usdm",
-                base_urls=dict.fromkeys(HOSTS, self.venue.url),
-                api_key=venue_key.api_key,
-                algorithm=algorithm,
-                secret=venue_key.secret.encode(),
-                by="test:",
-            )
+        connected = self.admin(
+            "venue.connect",
+            account=login,
+            label="paper",
+            base_urls=dict.fromkeys(("fapi", "sapi", "api"), self.venue.url),
+            api_key=venue_key.api_key,
+            secret=venue_key.secret,
+            algorithm=algorithm.value,
         )
-        owner = Owner(deployment, account_id, login)
-        account = Account(login, account_id, venue_account, venue_key, upstream.upstream_id, owner, self.app)
-        owner.sign_in()
+        opened = self.api("POST", "/v1/sessions", {"login": login, "password": PASSWORD})
+        assert opened.status == 201, opened
+        token = opened.json["token"]
+        account = Account(login, account_id, token, venue_account, venue_key, connected["venue"], self.app, since)
         for environment in enrolled:
             self.enrol(account, environment)
         return account
@@ -277,33 +278,24 @@ class Stack:
         label: str = "bot",
     ) -> GatewayKey:
         """A key of ours for the account's venue account; `otp_allowed`: it opted in to codes with the call."""
-        private = Ed25519PrivateKey.generate() if algorithm is KeyAlgorithm.ED25519 else None
-        public = None
-        if private is not None:
-            public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        deployment = self.deployment
-        made = deployment.run(
-            lambda tx: api_keys.create_key(
-                tx,
-                deployment.world,
-                account_id=account.account_id,
-                upstream_id=account.upstream_id,
-                label=label,
-                by="test:",
-                public_key=public,
-                otp_allowed=otp_allowed,
-            )
-        )
-        secret = made.secret
-        if private is not None:
-            pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            secret = pem.decode().strip()
-        assert secret is not None
-        return GatewayKey(made.key.api_key, secret, algorithm, made.key.key_id)
+        wanted = {"account": account.login, "venue": account.upstream_id, "label": label, "otp_allowed": otp_allowed}
+        secret = ""
+        if algorithm is KeyAlgorithm.ED25519:
+            private = Ed25519PrivateKey.generate()
+            secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip()
+            public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            wanted["ed25519_public_key"] = public.decode()
+        made = self.admin("key.create", **wanted)
+        return GatewayKey(made["api_key"], secret or made["api_secret"], algorithm, made["key"])
 
+    def revoke_key(self, account: Account, key: GatewayKey) -> None:
+        """End a key, as the owner does."""
+        self._done(account, "DELETE", f"/v1/keys/{key.key_id}")
+
+    # -- what the venue saw ------------------------------------------------------------------------------------------
     def venue_calls(self, account: Account, *, path: str = "", method: str = "") -> list[dict[str, Any]]:
-        """What the venue received with this account's venue key, oldest first: the gateway's own reads too."""
-        calls = self.venue.calls(path=path, method=method)
+        """What the venue received with this account's venue key, oldest first: the product's own reads too."""
+        calls = self.venue.calls(path=path, method=method, since=account.since)
         sent = [{name.lower(): text for name, text in call["headers"].items()} for call in calls]
         return [
             call
@@ -315,55 +307,47 @@ class Stack:
         """How many orders of this account the venue has taken, by its own log."""
         return sum(int(call["orders"]) for call in self.venue_calls(account))
 
-    def revoke_key(self, account: Account, key: GatewayKey) -> None:
-        """End a key, as the owner does."""
-        deployment = self.deployment
-        deployment.run(
-            lambda tx: api_keys.revoke_key(
-                tx, deployment.world, account_id=account.account_id, key_id=key.key_id, by=account.owner.principal
-            )
-        )
-
     # -- the owner ---------------------------------------------------------------------------------------------------
     def enrol(self, account: Account, environment: Environment = Environment.FUTURES) -> bytes:
         """Bind an app that was not bound before, with its first code; the seed it scanned."""
-        deployment, session = self.deployment, account.owner.session
-        assert session is not None
-        begun = deployment.run(lambda tx: enrol.start(tx, deployment.world, session=session, environment=environment))
-        assert isinstance(begun, enrol.Enrolment), begun
-        pending = begun
-        account.seeds[environment] = pending.seed
-        code = account.next_code(environment)
-        deployment.run(
-            lambda tx: enrol.confirm(
-                tx, deployment.world, session=session, authenticator_id=pending.authenticator_id, code=code
-            )
-        )
-        return pending.seed
+        pending = self.begin_enrolment(account, environment)
+        self.confirm_enrolment(account, pending, environment)
+        return account.seeds[environment]
+
+    def begin_enrolment(self, account: Account, environment: Environment = Environment.FUTURES) -> dict[str, Any]:
+        """Show the QR code: its address is scanned into the owner's app. What the API answered."""
+        begun: dict[str, Any] = self._done(account, "POST", f"/v1/environments/{environment}/authenticators")
+        scanned = pyotp.parse_uri(begun["otpauth_uri"])
+        account.seeds[environment] = base64.b32decode(scanned.secret)
+        return begun
+
+    def confirm_enrolment(
+        self, account: Account, pending: dict[str, Any], environment: Environment = Environment.FUTURES
+    ) -> None:
+        """Type the app's first code and press *Confirm*."""
+        path = f"/v1/environments/{environment}/authenticators/{pending['authenticator']}/confirmation"
+        done = self._done(account, "POST", path, {"code": account.next_code(environment)})
+        account.recovery_codes[environment] = done["recovery_codes"]
 
     def approve(self, account: Account, challenge_ids: Sequence[str], code: str | None = None) -> str:
         """The owner answers these challenges with `code`, or with the next one of his Futures app; the code.
 
         Raises NotApproved with the reason.
         """
-        deployment, owner = self.deployment, account.owner
         given = account.next_code() if code is None else code
-        try:
-            deployment.run(
-                lambda tx: prove.prove(
-                    tx,
-                    deployment.world,
-                    account_id=account.account_id,
-                    answered_by=owner.principal,
-                    challenge_ids=challenge_ids,
-                    code=given,
-                    password=owner.finding(),
-                )
-            )
-        except Refused as refused:
-            raise NotApproved(refused.reason.value) from None
+        wanted = {"challenges": list(challenge_ids), "code": given}
+        answer = self.api("POST", "/v1/proofs", wanted, token=account.token)
+        if answer.status != 200:
+            raise NotApproved(answer.reason)
+        assert {one["state"] for one in answer.json["approved"]} == {"approved"}
         return given
 
+    def waiting(self, account: Account) -> list[dict[str, Any]]:
+        """What the owner is asked at the moment, as the API shows it."""
+        found: list[dict[str, Any]] = self._done(account, "GET", "/v1/challenges")["challenges"]
+        return found
+
+    # -- what is stored ----------------------------------------------------------------------------------------------
     def challenge(self, account: Account, challenge_id: str) -> Challenge:
         """A challenge as it is stored now: its intent, digest, facts and state."""
         found = self.deployment.read(lambda tx: tx.challenge(account.account_id, challenge_id))
@@ -371,7 +355,7 @@ class Stack:
         return found
 
     def challenges(self, account: Account) -> list[Challenge]:
-        """What waits for the owner, or is approved and not used yet."""
+        """What waits for the owner, or is approved and not used yet, as it is stored."""
         return self.deployment.read(lambda tx: tx.live_challenges(account.account_id))
 
     def events(self, account: Account) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 
 from leverlock.domain.actions import CONDITIONAL_PLACE, ORDER_BATCH, ORDER_PLACE
 from leverlock.gateway.binance.codec import read, write
-from leverlock.gateway.binance.errors import IllegalCharacters
+from leverlock.gateway.binance.errors import BinanceError, IllegalCharacters
 
 ORDER = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "1"}
 
@@ -37,3 +37,13 @@ def test_a_text_keeps_its_letters() -> None:
     """Only flags have spellings: a client's own order id may well be called TRUE."""
     sent = ORDER | {"newClientOrderId": "TRUE"}
     assert dict(write(read(ORDER_PLACE, sent)))["newClientOrderId"] == "TRUE"
+
+
+@pytest.mark.parametrize("kind", ["STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"])
+def test_a_conditional_order_in_the_old_place_is_told_where_to_go(kind: str) -> None:
+    """Also with `stopPrice`, which clients older than the move send and the plain endpoint no longer knows."""
+    old = ORDER | {"type": kind, "stopPrice": "50000"}
+    for action, parameters in ((ORDER_PLACE, old), (ORDER_BATCH, {"batchOrders": json.dumps([old])})):
+        with pytest.raises(BinanceError) as refused:
+            read(action, parameters)
+        assert refused.value.code == -4120

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from bot import Bot, MakeBot
 from client import HMAC, Client
 
+from authenticator_app import oathtool_code
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.environment import Environment
-from stack import Account, GatewayKey, Stack, oathtool_code
-
-
-@dataclass
-class Bot:
-    """A client with its key, and the account that stands behind it."""
-
-    stack: Stack
-    account: Account
-    key: GatewayKey
-    client: Client
-
-    @property
-    def executed(self) -> int:
-        """How many orders of this account the venue has taken, by its own log."""
-        return self.stack.orders_executed(self.account)
-
-    def sent(self, method: str, path: str) -> int:
-        """How many calls to that path the venue has received with this account's key."""
-        return len(self.stack.venue_calls(self.account, path=path, method=method))
-
-
-MakeBot = Callable[..., Bot]
+from stack import Stack
 
 
 @pytest.fixture(scope="package")

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ccxt
 import pytest
+from bot import MakeBot
 from ccxt_client import Ccxt, CcxtAsync
 from story import MARKET, Story
-
-from conftest import MakeBot
 
 pytestmark = pytest.mark.debian("oathtool")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from bot import Bot
 from ccxt_client import Ccxt, CcxtAsync
 from client import Client, Order
 from connector_client import Connector
@@ -18,7 +19,6 @@ from python_binance_client import PythonBinance, PythonBinanceAsync
 from sdk_client import Sdk
 from story import challenged
 
-from conftest import Bot
 from stack import Stack
 
 pytestmark = pytest.mark.debian("oathtool")

@@ -9,11 +9,10 @@ Amending a batch has no typed method, only the generated `futures_v1_put_batch_o
 from __future__ import annotations
 
 import pytest
+from bot import MakeBot
 from client import ED25519, HMAC
 from python_binance_client import PythonBinance, PythonBinanceAsync, texts, wire
 from story import RESTING, Story, refused
-
-from conftest import MakeBot
 
 pytestmark = pytest.mark.debian("oathtool")
 

@@ -131,6 +131,9 @@ def write(action: Action) -> Iterable[tuple[str, str]]:
 def _read_one(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
     name = action_type.name
     names, constants, aliases = NAMES[name], _CONSTANTS.get(name, {}), _ALIASES.get(name, {})
+    # Looked at before the names: the old form's `stopPrice` would be refused without telling where to go.
+    if action_type is ORDER_PLACE and parameters.get("type") in _MOVED:
+        raise MovedToAlgo
     fields: dict[str, str] = {}
     for sent, value in parameters.items():
         parameter = aliases.get(sent, sent)
@@ -145,8 +148,6 @@ def _read_one(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
             raise IllegalCharacters(f"Parameter '{sent}' says again what another parameter said.")
         flag = action_type.fields[field].kind is Kind.BOOLEAN
         fields[field] = _FLAGS.get(value, value) if flag else value
-    if action_type is ORDER_PLACE and fields.get("type") in _MOVED:
-        raise MovedToAlgo
     for constant in constants:
         if constant not in parameters:
             raise MissingParameter(constant)
