@@ -31,12 +31,12 @@ from leverlock.ports import Messenger, World
 from leverlock.serving import (
     CannotListen,
     Door,
+    StopSignal,
     address,
     ended,
     listen_tcp,
     listen_unix,
     open_doors,
-    until_stopped,
     write_ready_file,
 )
 from leverlock.store.host import SystemClock, SystemEntropy
@@ -143,6 +143,8 @@ def run_server(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings, ready_file=ready_file, on_ready=on_ready))
+    except CannotListen as problem:
+        raise StartRefused(str(problem)) from None
     finally:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
@@ -152,6 +154,7 @@ async def serve(
     settings: Settings, *, ready_file: Path | None, on_ready: Callable[[dict[str, Any]], None] | None
 ) -> None:
     """Open everything, tell that it is ready, and wait for a signal; then close it all in the opposite order."""
+    stop = StopSignal()
     with _listeners(settings) as listeners:
         addresses = reached_at(
             settings, {name: address(listener) for name, listener in listeners.items() if name != "admin"}
@@ -168,7 +171,7 @@ async def serve(
                 if on_ready is not None:
                     on_ready(document)
                 _log.info("ready", policy=services.policy.name, **document)
-                _log.info("stopping", because=await until_stopped(broken))
+                _log.info("stopping", because=await stop.wait(broken))
         finally:
             services.close()
             _log.info("stopped")
@@ -184,12 +187,9 @@ def _listeners(settings: Settings) -> Iterator[dict[str, socket.socket]]:
         "metrics": (server.metrics_host, server.metrics_port),
     }
     with ExitStack() as stack:
-        try:
-            opened = {"admin": stack.enter_context(listen_unix(settings.admin.socket))}
-            for door, (host, port) in places.items():
-                opened[door] = stack.enter_context(listen_tcp(host, port))
-        except CannotListen as problem:
-            raise StartRefused(str(problem)) from None
+        opened = {"admin": stack.enter_context(listen_unix(settings.admin.socket))}
+        for door, (host, port) in places.items():
+            opened[door] = stack.enter_context(listen_tcp(host, port))
         yield opened
 
 

@@ -27,7 +27,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 
 
 class CannotListen(Exception):
-    """An address cannot be listened on; the message says which and why."""
+    """An address cannot be listened on, or not with this certificate; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
 async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIterator[set[asyncio.Task[None]]]:
     """Serve while inside; on leaving take no new calls, finish what is under way within `stop_seconds`.
 
-    Gives the tasks none of which may end meanwhile, for `until_stopped`.
+    Gives the tasks none of which may end meanwhile, for `StopSignal.wait`.
     """
     servers = [(_Server(_config(door, stop_seconds)), door) for door in doors]
     tasks = [asyncio.create_task(server.serve(sockets=[door.socket]), name=door.name) for server, door in servers]
@@ -142,7 +142,7 @@ async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIter
 
 
 def _config(door: Door, stop_seconds: float) -> uvicorn.Config:
-    return uvicorn.Config(
+    config = uvicorn.Config(
         door.app,
         http=door.protocol,
         ws="none",
@@ -157,34 +157,46 @@ def _config(door: Door, stop_seconds: float) -> uvicorn.Config:
         ssl_certfile=door.tls_certificate,
         ssl_keyfile=door.tls_key,
     )
+    try:
+        config.load()
+    except OSError as problem:  # an unreadable file, or what TLS says of its contents
+        raise CannotListen(f"{door.tls_certificate} and {door.tls_key} cannot be used: {problem}") from None
+    return config
 
 
-async def until_stopped(needed: set[asyncio.Task[None]]) -> str:
-    """Wait for SIGTERM or SIGINT; its name. A second one ends the process at once.
+class StopSignal:
+    """SIGTERM and SIGINT, caught from the moment this is made: make it before anybody is told that the server is ready.
 
-    Raises RuntimeError when one of the `needed` tasks ends first: without it decisions would be made from what nobody
-    keeps true.
+    A second signal ends the process at once.
     """
-    loop = asyncio.get_running_loop()
-    signalled: list[str] = []
-    stopped = asyncio.Event()
 
-    def stop(number: signal.Signals) -> None:
-        if signalled:
+    def __init__(self) -> None:
+        self._name = ""
+        self._came = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        if self._name:
             os._exit(128 + number)
-        signalled.append(number.name)
-        stopped.set()
+        self._name = number.name
+        self._came.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait([waiting, *needed], return_when=asyncio.FIRST_COMPLETED)
-    if signalled:
-        return signalled[0]
-    waiting.cancel()
-    broken = next(task for task in needed if task.done())
-    cause = None if broken.cancelled() else broken.exception()
-    raise RuntimeError(f"a part of the server ended by itself: {broken.get_name()}") from cause
+    async def wait(self, needed: set[asyncio.Task[None]]) -> str:
+        """Wait for one; its name.
+
+        Raises RuntimeError when one of the `needed` tasks ends first: without it decisions would be made from what
+        nobody keeps true.
+        """
+        waiting = asyncio.create_task(self._came.wait())
+        await asyncio.wait([waiting, *needed], return_when=asyncio.FIRST_COMPLETED)
+        if self._name:
+            return self._name
+        waiting.cancel()
+        broken = next(task for task in needed if task.done())
+        cause = None if broken.cancelled() else broken.exception()
+        raise RuntimeError(f"a part of the server ended by itself: {broken.get_name()}") from cause
 
 
 async def ended(task: asyncio.Task[None]) -> None:
