@@ -306,5 +306,5 @@ def test_in_a_terminal(scene: Scene) -> None:
 
 def test_the_session_ends_with_the_command(scene: Scene) -> None:
     scene.installation("approve", "--login", "alice")
-    ended = [line["event"] for line in scene.server.log() if line["logger"] == "leverlock.access"]
-    assert ended[-1] == "DELETE /v1/sessions/current 204"
+    calls = [(line["method"], line["route"], line["status"]) for line in scene.server.log() if line["event"] == "call"]
+    assert calls[-1] == ("DELETE", "/v1/sessions/current", 204)
