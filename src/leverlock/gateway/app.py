@@ -19,14 +19,12 @@ import structlog
 
 from leverlock import access_log
 from leverlock.domain.action import Action, Facts
-from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET
+from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET, ORDER_CANCEL
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
-from leverlock.domain.policy import Outcome as Decided
-from leverlock.domain.policy import Why
 from leverlock.gateway import refusals
-from leverlock.gateway.asgi import Receive, Scope, Send, header, lifespan, send_answer, whole_body
+from leverlock.gateway.asgi import BodyTooLarge, Receive, Scope, Send, header, lifespan, send_answer, whole_body
 from leverlock.gateway.binance.codec import read, symbols_of, with_facts, write
 from leverlock.gateway.binance.endpoints import ENDPOINTS, Access, Endpoint
 from leverlock.gateway.binance.errors import BinanceError, UnreadParameter
@@ -34,20 +32,24 @@ from leverlock.gateway.binance.parameters import unsigned_parameters
 from leverlock.gateway.binance.signature import SignedCall
 from leverlock.gateway.callers import Callers
 from leverlock.gateway.door import Door, Meter
-from leverlock.gateway.facts import LeverageBusy, VenueFacts, exposure
+from leverlock.gateway.facts import Hold, LeverageBusy, VenueFacts
 from leverlock.gateway.forwarding import forward, known, passed_on, plain_query, unknown_reason
-from leverlock.gateway.gate import Gate
+from leverlock.gateway.gate import CancelRuled, Gate
 from leverlock.gateway.refusals import Answer
 from leverlock.gateway.replay import ReplayRefused
 from leverlock.gateway.target import NonCanonicalTarget, canonical_path
 from leverlock.gateway.upstream import Outcome
 from leverlock.gateway.venue import VenueAccount
+from leverlock.gateway.venue_answers import exposure
 
 __all__ = ["Door", "Gateway", "Meter"]
 
 _log = structlog.get_logger("leverlock.gateway")
 
 CHALLENGES: Final = "/leverlock/v1/challenges/"
+
+
+_TYPED: Final = (NonCanonicalTarget, BinanceError, ReplayRefused, LeverageBusy, CancelRuled, Refused)
 
 
 class Gateway:
@@ -66,7 +68,11 @@ class Gateway:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        body = await whole_body(receive)
+        try:
+            body = await whole_body(receive)
+        except BodyTooLarge:
+            await send_answer(send, refusals.answer(refusals.TOO_LARGE))
+            return
         if body is None:
             return
         began = time.perf_counter()
@@ -79,17 +85,10 @@ class Gateway:
     async def answer(self, scope: Scope, body: bytes) -> Answer:
         """What to answer; every refusal is typed, and nothing is executed behind one."""
         try:
-            return await self.handle(scope, body)
-        except NonCanonicalTarget:
-            return refusals.answer(refusals.BAD_TARGET)
-        except BinanceError as problem:
-            return refusals.answer(refusals.Row(problem.status, problem.code, problem.message))
-        except ReplayRefused:
-            return refusals.answer(refusals.Row(400, -1021, "This signed request was received before."))
-        except LeverageBusy:
-            return refusals.answer(refusals.LEVERAGE_BUSY)
-        except Refused as refused:
-            return refusals.refusal(refused)
+            try:
+                return await self.handle(scope, body)
+            except _TYPED as problem:
+                return _refusal(problem)
         except Exception:
             # The last resort: the process lives on, the caller learns an id and nothing else (B92).
             incident = uuid.uuid4().hex
@@ -108,6 +107,8 @@ class Gateway:
         if endpoint.access is Access.PUBLIC:
             return await self._public(endpoint, query, body)
         account = await self._callers.account(header(scope, b"x-mbx-apikey"), endpoint)
+        if not account.reaches(endpoint.base):
+            return refusals.answer(refusals.PATH_NOT_ALLOWED)
         if endpoint.access is Access.KEY:
             if b"signature=" in query + body:  # some clients sign what the venue takes unsigned; then it must hold
                 sent = (await self._callers.verified(account, endpoint, query, body)).parameters
@@ -117,9 +118,9 @@ class Gateway:
             outcome = await account.send_plain(account.base(endpoint.base), endpoint.method, endpoint.path, wire)
             return passed_on(outcome)
         call = await self._callers.verified(account, endpoint, query, body)
-        if endpoint.action is None or not endpoint.action.gated:
-            if endpoint.action is not None:
-                self._door.meter.decision(Decided.ALLOW.value, Why.FREE.value, endpoint.action.name)
+        if endpoint.action is None or endpoint.action is ORDER_CANCEL:
+            if endpoint.action is ORDER_CANCEL:
+                self._gate.cancel_must_pass(account, endpoint.scope, call.parameters)
             return passed_on(await forward(account, endpoint, call, known(endpoint, call.parameters).items()))
         action = read(endpoint.action, call.parameters)
         code = call.otp or header(scope, b"leverlock-code")
@@ -130,24 +131,22 @@ class Gateway:
     async def _order(
         self, account: VenueAccount, endpoint: Endpoint, call: SignedCall, action: Action, code: str
     ) -> Answer:
-        """Orders, amendments and margin mode: counted in flight before the leverage is looked at."""
-        symbols = symbols_of(action)
-        upstream_id = account.upstream_id
+        """Orders, amendments and modes: counted in flight before the leverage is looked at."""
+        upstream_id, symbols = account.upstream_id, symbols_of(action)
         spent: Challenge | None = None
-        with self._facts.order(upstream_id, symbols):
-            facts = await self._facts.of_symbols(upstream_id, account.read, symbols=symbols)
-            judged = with_facts(action, facts)
+        with self._facts.order(upstream_id, symbols) as hold:
+            facts = self._facts.asked_by_call(upstream_id, account.read, symbols)
+            judged = with_facts(action, await facts.recent())
             if not self._gate.allowed_from_snapshot(account, judged):
-                now = await self._facts.of_symbols_now(upstream_id, account.read, symbols=symbols)
-                judged = with_facts(action, now)
+                judged = with_facts(action, await facts.now())
                 passage = await self._gate.redeem(account, judged, code)
                 if isinstance(passage, Answer):
                     return passage
                 spent = passage
-            outcome = await forward(account, endpoint, call, write(judged))
+            outcome = await self._execute(account, endpoint, call, judged, spent=spent, hold=hold)
             if endpoint.action is MARGIN_MODE_SET:
                 self._facts.forget(upstream_id)
-        return await self._concluded(outcome, spent)
+        return passed_on(outcome)
 
     async def _change_leverage(
         self, account: VenueAccount, endpoint: Endpoint, call: SignedCall, action: Action, code: str
@@ -155,7 +154,7 @@ class Gateway:
         """A leverage change has its symbol to itself, from the reading of its exposure to the venue's answer."""
         symbol = action.fields["symbol"]
         spent: Challenge | None = None
-        async with self._facts.leverage_change(account.upstream_id, symbol):
+        async with self._facts.leverage_change(account.upstream_id, symbol) as hold:
             facts: dict[str, Facts] = {symbol: await exposure(account.read, symbol)}
             judged = with_facts(action, facts)
             if not self._gate.allowed_from_snapshot(account, judged):
@@ -163,15 +162,30 @@ class Gateway:
                 if isinstance(passage, Answer):
                     return passage
                 spent = passage
-            outcome = await forward(account, endpoint, call, write(judged))
-        return await self._concluded(outcome, spent)
-
-    async def _concluded(self, outcome: Outcome, spent: Challenge | None) -> Answer:
-        """Pass the outcome on. Behind a spent grant, one that nobody knows is recorded and told (B45)."""
-        reason = unknown_reason(outcome)
-        if spent is not None and reason is not None:
-            await self._gate.note_unknown(spent, reason)
+            outcome = await self._execute(account, endpoint, call, judged, spent=spent, hold=hold)
         return passed_on(outcome)
+
+    async def _execute(
+        self,
+        account: VenueAccount,
+        endpoint: Endpoint,
+        call: SignedCall,
+        judged: Action,
+        *,
+        spent: Challenge | None,
+        hold: Hold,
+    ) -> Outcome:
+        """Forward what was judged. An outcome that nobody knows keeps its lanes, and is told if a grant was spent."""
+        reason: str | None = "fault"
+        try:
+            outcome = await forward(account, endpoint, call, write(judged))
+            reason = unknown_reason(outcome)
+        finally:
+            if reason is not None:
+                hold.linger((call.ends_at - await account.now_ms()) / 1000)
+                if spent is not None:
+                    await self._gate.note_unknown(spent, reason)
+        return outcome
 
     async def _public(self, endpoint: Endpoint, query: bytes, body: bytes) -> Answer:
         """Market data, which clients ask for without a key."""
@@ -185,6 +199,8 @@ class Gateway:
     async def _poll(self, challenge_id: str, scope: Scope, query: bytes, body: bytes) -> Answer:
         """The asking key looks after its own challenge; anybody else's is unknown to it (semantics 13, B47)."""
         account = await self._callers.account(header(scope, b"x-mbx-apikey"), None)
+        if not account.reaches("fapi"):
+            return refusals.answer(refusals.PATH_NOT_ALLOWED)
         call = await self._callers.verified(account, None, query, body)
         if call.parameters:
             raise UnreadParameter("Not all sent parameters were read; this call takes none.")
@@ -201,3 +217,22 @@ class Gateway:
             "expiresAt": found.grant_expires_at or found.expires_at,
         }
         return Answer(200, (refusals.JSON_TYPE, refusals.NO_STORE), json.dumps(state).encode())
+
+
+def _refusal(problem: Exception) -> Answer:
+    """A typed refusal in the venue's words. Raises what is no such refusal."""
+    match problem:
+        case NonCanonicalTarget():
+            return refusals.answer(refusals.BAD_TARGET)
+        case BinanceError():
+            return refusals.answer(refusals.Row(problem.status, problem.code, problem.message))
+        case ReplayRefused():
+            return refusals.answer(refusals.REPLAYED)
+        case LeverageBusy():
+            return refusals.answer(refusals.LEVERAGE_BUSY)
+        case CancelRuled():
+            return refusals.answer(refusals.CANCEL_RULED)
+        case Refused():
+            return refusals.refusal(problem)
+        case _:
+            raise problem

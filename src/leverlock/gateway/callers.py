@@ -8,7 +8,7 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.gateway.binance.endpoints import Endpoint
 from leverlock.gateway.binance.errors import RejectedKey
 from leverlock.gateway.binance.signature import SignedCall, verified_call
-from leverlock.gateway.replay import ReplayCache
+from leverlock.gateway.replay import ReplayCaches
 from leverlock.gateway.venue import VenueAccount, Venues
 from leverlock.store.snapshot import KeyView, Snapshot
 
@@ -21,7 +21,7 @@ class Callers:
     def __init__(self, snapshot: Snapshot, venues: Venues) -> None:
         self._snapshot = snapshot
         self._venues = venues
-        self._seen = ReplayCache()
+        self._seen = ReplayCaches()
         self._accounts: dict[str, VenueAccount] = {}
 
     async def account(self, api_key: str, endpoint: Endpoint | None) -> VenueAccount:
@@ -52,6 +52,6 @@ class Callers:
         now = await account.now_ms()
         call = verified_call(query, body, account.client_key, now=now, names=names)
         if endpoint is not None and endpoint.method != "GET":
-            self._seen.remember(call.signature, ends_at=call.ends_at, now=now)
+            self._seen.remember(account.view.key.api_key, call.signature, ends_at=call.ends_at, now=now)
         self._snapshot.mark_seen(account.view.key.api_key)
         return call

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 
 from leverlock.app.decide import Allowed, Asked
 from leverlock.app.prove import prove
 from leverlock.app.redeem import Redeemed, redeem_or_ask
 from leverlock.app.unknown import note_unknown
-from leverlock.domain.action import Action, Intent
+from leverlock.domain.action import Action, Intent, parse
+from leverlock.domain.actions import ORDER_CANCEL
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy import Outcome, Why, decide
@@ -19,6 +22,10 @@ from leverlock.gateway.refusals import Answer
 from leverlock.gateway.venue import VenueAccount
 
 _log = structlog.get_logger("leverlock.gateway")
+
+
+class CancelRuled(Exception):
+    """A rule of the policy demands a proof for this cancel, which no call through this door can have."""
 
 
 class Gate:
@@ -37,6 +44,24 @@ class Gate:
         self._door.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
         # What the policy leaves open on purpose is written down each time, so it takes the way through the store.
         return decision.outcome is Outcome.ALLOW and decision.why is not Why.UNSAFE_ALLOW
+
+    def cancel_must_pass(self, account: VenueAccount, scope: str, parameters: Mapping[str, str]) -> None:
+        """Cancels pass, whatever else is down, unless the policy in force has a rule of its own against this one.
+
+        What exactly is cancelled is no field of the action, so no approval could be bound to it: where such a rule
+        matches, the cancel is refused. Raises CancelRuled.
+        """
+        policy = self._door.world.policy()
+        if ORDER_CANCEL.name not in policy.buckets:
+            self._door.meter.decision(Outcome.ALLOW.value, Why.FREE.value, ORDER_CANCEL.name)
+            return
+        named = {"symbol": parameters["symbol"]} if "symbol" in parameters else {}
+        action = parse(ORDER_CANCEL, {"scope": scope, **named})
+        standing = account.view.account.standing(ORDER_CANCEL.environment, legacy_key=account.view.key.legacy)
+        decision = decide(policy, action, standing)
+        self._door.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
+        if decision.outcome is not Outcome.ALLOW:
+            raise CancelRuled
 
     async def redeem(self, account: VenueAccount, action: Action, code: str) -> Answer | Challenge | None:
         """Spend the approval this very call has, or ask for one. Unless it is an answer, it may be forwarded, once."""

@@ -1,7 +1,7 @@
 """What a caller on a venue path is told: one table from reason to HTTP status and code.
 
 A step-up is HTTP 401 with code -40101 (VENUE dialect: one request sent, a typed exception, the text reaches the user
-in every client that was driven). Codes -40101 to -40113 are in no client's table, so none of them is retried.
+in every client that was driven). Codes -40101 to -40114 are in no client's table, so none of them is retried.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ _REJECTED_KEY: Final = Row(401, -2015, "Invalid API-key, IP, or permissions for 
 _UNAVAILABLE: Final = Row(401, -40109, "Protection is not available at the moment. Nothing was executed.")
 PATH_NOT_ALLOWED: Final = Row(404, -40106, "This path is not allowed through the gateway. Nothing was executed.")
 BAD_TARGET: Final = Row(400, -40106, "The path is not in canonical form. Nothing was executed.")
+TOO_LARGE: Final = Row(413, -1100, "The request body is too large.")
+REPLAYED: Final = Row(400, -1021, "This signed request was received before.")
+CANCEL_RULED: Final = Row(
+    401,
+    -40114,
+    "A rule of the policy in force stops this cancel, and it cannot be approved here. Nothing was executed.",
+)
 LEVERAGE_BUSY: Final = Row(
     400, -40108, "Orders of this symbol are in flight; the leverage was not changed. Send it again."
 )
@@ -104,7 +111,8 @@ def failure(incident: str) -> Answer:
 def step_up(challenge: Challenge, *, url: str, now_ms: int, otp_allowed: bool, waiting_for_facts: bool) -> Answer:
     """The challenge in the venue's words: id and address stand in the text, so that every client can show them."""
     headline = describe(challenge.intent, challenge.facts).headline
-    seconds = max((challenge.expires_at - now_ms) // 1000, 0)
+    ends = challenge.grant_expires_at if waiting_for_facts else challenge.expires_at
+    seconds = max((ends - now_ms) // 1000, 0)
     if waiting_for_facts:
         what = f"Approved ({headline}), but the venue's leverage could not be read just now; send the same call again."
     else:
@@ -117,7 +125,7 @@ def step_up(challenge: Challenge, *, url: str, now_ms: int, otp_allowed: bool, w
             "challenge": challenge.challenge_id,
             "url": url,
             "state": challenge.state.value,
-            "expiresAt": challenge.expires_at,
+            "expiresAt": ends,
             "action": challenge.action,
         },
     }
@@ -136,4 +144,5 @@ def step_up(challenge: Challenge, *, url: str, now_ms: int, otp_allowed: bool, w
 
 
 def _json(body: dict[str, object]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    # A text that quotes what a stranger sent may hold half a character; it must not break the refusal.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")

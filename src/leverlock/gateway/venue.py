@@ -13,24 +13,29 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.gateway.binance.keys import Ed25519ClientKey, Ed25519VenueKey, HmacKey, SigningKey, VerifyingKey
 from leverlock.gateway.binance.signature import signed_bytes
-from leverlock.gateway.facts import VenueRead, decoded
 from leverlock.gateway.upstream import Answered, Outcome, UnreadableAnswer, Upstream
+from leverlock.gateway.venue_answers import VenueRead, decoded
 from leverlock.ports import Clock
 from leverlock.store.snapshot import KeyView
 
-OFFSET_LIFE_SECONDS: Final = 60.0
-OFFSET_WAIT_SECONDS: Final = 0.5
+CLOCK_LIFE_SECONDS: Final = 60.0
+CLOCK_WAIT_SECONDS: Final = 0.5
+CLOCK_TRIP_SECONDS: Final = 1.0  # a slower answer says the venue's time only to half of its own journey
 
 
 class Venues:
-    """Pools of kept connections, one per venue host, and the offset of each venue's clock from ours."""
+    """Pools of kept connections, one per venue host, and each venue's clock.
+
+    A venue's clock is what it told once, carried on by the monotonic clock: a step of our own wall clock, for which
+    the venue's callers cannot be made to pay, moves no receive window.
+    """
 
     def __init__(self, clock: Clock, **upstream: Any) -> None:
         """`upstream`: the options of every `Upstream`, such as `ca_file` and the time-outs."""
         self._clock = clock
         self._options = upstream
         self._pools: dict[str, Upstream] = {}
-        self._offsets: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, tuple[float, int]] = {}  # when it was measured (monotonic seconds), what was told (ms)
         self._measuring: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
@@ -56,25 +61,28 @@ class Venues:
         return pool
 
     async def now_ms(self, base: str) -> int:
-        """The venue's clock: ours plus an offset that is measured when first needed and renewed in the background."""
-        known = self._offsets.get(base)
-        if known is None or time.monotonic() - known[0] > OFFSET_LIFE_SECONDS:
+        """The venue's clock, measured when first needed and renewed in the background; ours until it was told."""
+        known = self._told.get(base)
+        if known is None or time.monotonic() - known[0] > CLOCK_LIFE_SECONDS:
             task = self._measuring.get(base)
             if task is None or task.done():
                 task = self._measuring[base] = asyncio.ensure_future(self._measure(base))
             if known is None:
-                await asyncio.wait({task}, timeout=OFFSET_WAIT_SECONDS)
-        return self._clock.now_ms() + self._offsets.get(base, (0.0, 0))[1]
+                await asyncio.wait({task}, timeout=CLOCK_WAIT_SECONDS)
+                known = self._told.get(base)
+        if known is None:
+            return self._clock.now_ms()
+        return known[1] + round((time.monotonic() - known[0]) * 1000)
 
     async def _measure(self, base: str) -> None:
         pool = await self.pool(base)
-        began = self._clock.now_ms()
+        began = time.monotonic()
         outcome = await pool.send(base, "GET", "/fapi/v1/time")
-        ended = self._clock.now_ms()
+        trip = time.monotonic() - began
         found = decoded(outcome.body) if isinstance(outcome, Answered) and outcome.status == 200 else None
         told = found.get("serverTime") if isinstance(found, dict) else None
-        if isinstance(told, int) and not isinstance(told, bool):
-            self._offsets[base] = (time.monotonic(), told - (began + ended) // 2)
+        if isinstance(told, int) and not isinstance(told, bool) and trip <= CLOCK_TRIP_SECONDS:
+            self._told[base] = (began + trip / 2, told)
 
 
 class VenueAccount:
@@ -87,6 +95,10 @@ class VenueAccount:
         self._venues = venues
         self._signer = _signer(view)
         self._api_key = {"X-MBX-APIKEY": view.upstream.api_key}
+
+    def reaches(self, name: str) -> bool:
+        """Whether the account has an address for this host of the venue, and one to ask for the time."""
+        return name in self.view.upstream.base_urls and "fapi" in self.view.upstream.base_urls
 
     def base(self, name: str) -> str:
         """The address of one of the venue's hosts. Raises KeyError where the account has none."""

@@ -69,11 +69,13 @@ class Snapshot:
         self._integrators: OrderedDict[bytes, str] = OrderedDict()
         self._last_change = -1
         self._fresh_at = 0
+        self._away = False  # whether the last look at the database failed
+        self._refreshing: asyncio.Task[bool] | None = None
 
     async def follow(self) -> None:
         """Keep up with changes until cancelled."""
         while True:
-            await self.refresh()
+            await asyncio.shield(self._look())
             await asyncio.sleep(self._limits.snapshot_age_ms / 1000 / 3)
 
     async def refresh(self) -> bool:
@@ -84,7 +86,9 @@ class Snapshot:
                 self._last_change = await self._store.read(lambda tx: tx.last_change())
             self._last_change, changed = await self._store.read(lambda tx: tx.changes(after=self._last_change))
         except Refused:
+            self._away = True
             return False
+        self._away = False
         if began - self._fresh_at > CHANGES_KEPT_MS // 2:
             # Whoever slept this long (a stopped process) may have missed changes that were pruned meanwhile.
             for cache in (self._accounts, self._keys, self._seen_at, self._integrators):
@@ -96,8 +100,11 @@ class Snapshot:
 
     @property
     def fresh(self) -> bool:
-        """Whether every entry is known to be no older than allowed."""
-        return self._clock.now_ms() - self._fresh_at <= self._limits.snapshot_age_ms
+        """Whether every entry is known to be no older than allowed. A clock set back makes nothing younger."""
+        return 0 <= self._age() <= self._limits.snapshot_age_ms
+
+    def _age(self) -> int:
+        return self._clock.now_ms() - self._fresh_at
 
     async def account(self, account_id: str) -> AccountView:
         """Raises Refused(UNKNOWN_ID) or STORE_UNAVAILABLE."""
@@ -137,7 +144,7 @@ class Snapshot:
     def key_of_outage(self, api_key: str) -> KeyView | None:
         """A key verified lately: it may cancel and read while the database is away (B98). None when it may not."""
         view = self._keys.get(api_key)
-        if view is None or self._clock.now_ms() - self._fresh_at > self._limits.outage_reads_ms:
+        if view is None or not 0 <= self._age() <= self._limits.outage_reads_ms:
             return None
         # "Lately" is counted from when the database was last there: what is seen only since then proves nothing.
         lately = self._fresh_at - self._seen_at.get(api_key, 0) <= self._limits.outage_key_seen_ms
@@ -148,8 +155,19 @@ class Snapshot:
         if self.fresh:
             self._seen_at[api_key] = self._fresh_at
 
+    def _look(self) -> asyncio.Task[bool]:
+        """`refresh`, once for all who wait: a database that hangs is asked by one, not by every call (B98)."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.ensure_future(self.refresh())
+        return self._refreshing
+
     async def _must_be_fresh(self) -> None:
-        if not self.fresh and not await self.refresh():
+        """Raises Refused(STORE_UNAVAILABLE). Once the database is known to be away nobody waits to hear it again."""
+        if self.fresh:
+            return
+        away = self._away
+        look = self._look()
+        if away or not await asyncio.shield(look):
             raise Refused(Reason.STORE_UNAVAILABLE, "the database cannot be reached")
 
     def _key_view(self, tx: Transaction, api_key: str) -> KeyView:

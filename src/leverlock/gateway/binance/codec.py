@@ -18,10 +18,12 @@ from leverlock.domain.actions import (
     MARGIN_MODE_SET,
     ORDER_AMEND,
     ORDER_PLACE,
+    POSITION_MODE_SET,
 )
 from leverlock.domain.errors import Refused
 from leverlock.domain.values import Kind
 from leverlock.gateway.binance.errors import BinanceError, IllegalCharacters, MissingParameter, UnreadParameter
+from leverlock.gateway.binance.parameters import canonical_name
 
 BATCH: Final = "batchOrders"
 
@@ -66,6 +68,7 @@ NAMES: Final[dict[str, dict[str, str]]] = {
     CONDITIONAL_PLACE.name: _CONDITIONAL,
     ORDER_AMEND.name: _AMEND,
     LEVERAGE_SET.name: {"symbol": "symbol", "leverage": "leverage"},
+    POSITION_MODE_SET.name: {"dualSidePosition": "hedged"},
     MARGIN_MODE_SET.name: {"symbol": "symbol", "marginType": "margin_mode"},
 }
 # The venue's one way to say what we say in the type of the action.
@@ -75,6 +78,13 @@ _ALIASES: Final = {CONDITIONAL_PLACE.name: {"activationPrice": "activatePrice"}}
 # The venue documents these for some flags, and its own SDK writes them into every leg of a batch.
 _FLAGS: Final = {"TRUE": "true", "FALSE": "false"}
 _MOVED: Final = CONDITIONAL_PLACE.fields["type"].choices
+
+
+class InvalidSymbol(BinanceError):
+    code = -1121
+
+    def __init__(self) -> None:
+        super().__init__("Invalid symbol.")
 
 
 class MovedToAlgo(BinanceError):
@@ -136,6 +146,8 @@ def _read_one(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
         raise MovedToAlgo
     fields: dict[str, str] = {}
     for sent, value in parameters.items():
+        if not canonical_name(sent):  # the name in a leg of a batch; others were looked at before
+            raise UnreadParameter("Not all sent parameters were read; a parameter name is not canonical.")
         parameter = aliases.get(sent, sent)
         if parameter in constants:
             if value != constants[parameter]:
@@ -146,6 +158,10 @@ def _read_one(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
             raise UnreadParameter(f"Not all sent parameters were read; '{sent}' is not known here.")
         if field in fields:
             raise IllegalCharacters(f"Parameter '{sent}' says again what another parameter said.")
+        if field == "symbol" and value != value.upper():
+            # The venue writes no symbol in lower case. Whether it would take one is its affair: two spellings of
+            # one symbol would have two leverages here, and an order and a leverage change could pass each other.
+            raise InvalidSymbol
         flag = action_type.fields[field].kind is Kind.BOOLEAN
         fields[field] = _FLAGS.get(value, value) if flag else value
     for constant in constants:
@@ -192,7 +208,7 @@ def _leg(leg: dict[str, Any]) -> dict[str, str]:
         elif isinstance(value, str):
             values[name] = value
         else:
-            raise IllegalCharacters(f"Illegal value in '{BATCH}' for '{name[:40]}'.")
+            raise IllegalCharacters(f"Illegal value in '{BATCH}': a leg holds texts, numbers, true and false.")
     return values
 
 

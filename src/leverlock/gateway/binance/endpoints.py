@@ -42,6 +42,7 @@ class Endpoint:
     access: Access
     names: frozenset[str]
     action: ActionType | None = None
+    scope: str = ""  # of a cancel: how much it cancels, in the words of the action table
 
     @property
     def base(self) -> str:
@@ -63,8 +64,8 @@ def _read(path: str, names: str = "") -> Endpoint:
     return Endpoint("GET", path, Access.SIGNED, frozenset(names.split()))
 
 
-def _cancel(method: str, path: str, names: str) -> Endpoint:
-    return Endpoint(method, path, Access.SIGNED, frozenset(names.split()), ORDER_CANCEL)
+def _cancel(method: str, path: str, names: str, scope: str) -> Endpoint:
+    return Endpoint(method, path, Access.SIGNED, frozenset(names.split()), ORDER_CANCEL, scope)
 
 
 def _act(method: str, path: str, action: ActionType) -> Endpoint:
@@ -84,20 +85,21 @@ _TRADING: Final = (
     _act("POST", "/fapi/v1/algoOrder", CONDITIONAL_PLACE),
     _act("POST", "/fapi/v1/leverage", LEVERAGE_SET),
     _act("POST", "/fapi/v1/marginType", MARGIN_MODE_SET),
-    Endpoint("POST", "/fapi/v1/positionSide/dual", Access.SIGNED, frozenset({"dualSidePosition"}), POSITION_MODE_SET),
+    _act("POST", "/fapi/v1/positionSide/dual", POSITION_MODE_SET),
 )
 
 _CANCELS: Final = (
-    _cancel("DELETE", "/fapi/v1/order", _NAMED),
+    _cancel("DELETE", "/fapi/v1/order", _NAMED, "one"),
     _cancel(
         "DELETE",
         "/fapi/v1/batchOrders",
         "symbol orderIdList orderidlist origClientOrderIdList origclientorderidlist",
+        "several",
     ),
-    _cancel("DELETE", "/fapi/v1/allOpenOrders", "symbol"),
-    _cancel("DELETE", "/fapi/v1/algoOrder", _NAMED_ALGO),
-    _cancel("DELETE", "/fapi/v1/algoOpenOrders", "symbol"),
-    _cancel("POST", "/fapi/v1/countdownCancelAll", "symbol countdownTime"),
+    _cancel("DELETE", "/fapi/v1/allOpenOrders", "symbol", "all"),
+    _cancel("DELETE", "/fapi/v1/algoOrder", _NAMED_ALGO, "conditional"),
+    _cancel("DELETE", "/fapi/v1/algoOpenOrders", "symbol", "conditional"),
+    _cancel("POST", "/fapi/v1/countdownCancelAll", "symbol countdownTime", "countdown"),
 )
 
 _ACCOUNT: Final = (

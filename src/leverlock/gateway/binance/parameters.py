@@ -68,7 +68,7 @@ def read_parts(query: bytes, body: bytes) -> tuple[dict[str, str], int]:
 
 def canonical_name(name: str) -> bool:
     """Whether `name` is written as the venue writes its names: camel case, ASCII letters and digits."""
-    return name.isalnum() and name.isascii() and name[0].islower() and len(name) <= NAME_LIMIT
+    return name.isalnum() and name.isascii() and name[:1].islower() and len(name) <= NAME_LIMIT
 
 
 def _read(raw: bytes, values: dict[str, str], folded: set[str]) -> None:
