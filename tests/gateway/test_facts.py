@@ -212,7 +212,9 @@ def test_garbage_says_nothing_of_the_symbol(name: str) -> None:
 
 
 def test_what_is_documented_is_understood() -> None:
-    assert configured_symbols([GOOD, GOOD]) == {SYMBOL: {"leverage": "20", "margin_mode": "CROSSED"}}
+    assert configured_symbols([GOOD, GOOD]) == {
+        SYMBOL: {"leverage": "20", "margin_mode": "CROSSED", "current_margin_mode": "CROSSED"}
+    }
 
 
 # -- the same through the gateway, with a venue in trouble -----------------------------------------------------------

@@ -85,6 +85,11 @@ def _leverage_attributes(fields: Mapping[str, str], facts: Facts) -> dict[str, A
     return {"raises": UNKNOWN if current is None else int(fields["leverage"]) > int(current)}
 
 
+def _margin_mode_attributes(fields: Mapping[str, str], facts: Facts) -> dict[str, AttributeValue | Unknown]:
+    current = facts.get("current_margin_mode")
+    return {"switches": UNKNOWN if current is None else fields["margin_mode"] != current}
+
+
 ORDER_PLACE: Final = ActionType(
     name="futures.order.place",
     environment=Environment.FUTURES,
@@ -162,7 +167,10 @@ MARGIN_MODE_SET: Final = ActionType(
     gated=True,
     title="Switch the margin mode of a symbol",
     fields={"symbol": text(required=True), "margin_mode": choice("ISOLATED", "CROSSED", required=True)},
-    facts={"leverage": integer()},
+    # Clients set the mode at every start; what it is already is no switch (M16).
+    facts={"leverage": integer(), "current_margin_mode": choice("ISOLATED", "CROSSED")},
+    derived={"switches": Kind.BOOLEAN},
+    derive=_margin_mode_attributes,
     groupable=True,
     legacy_exempt=True,
 )

@@ -136,7 +136,9 @@ class Gateway:
         spent: Challenge | None = None
         with self._facts.order(upstream_id, symbols) as hold:
             facts = self._facts.asked_by_call(upstream_id, account.read, symbols)
-            judged = with_facts(action, await facts.recent())
+            # A switch of the margin mode shows against the mode of this moment alone.
+            known_facts = await (facts.now() if endpoint.action is MARGIN_MODE_SET else facts.recent())
+            judged = with_facts(action, known_facts)
             if not self._gate.allowed_from_snapshot(account, judged):
                 judged = with_facts(action, await facts.now())
                 passage = await self._gate.redeem(account, judged, code)

@@ -61,7 +61,7 @@ def configured_symbols(found: Any) -> dict[str, Facts] | None:
         symbol, leverage, margin = row.get("symbol"), row.get("leverage"), row.get("marginType")
         plain_number = isinstance(leverage, int) and not isinstance(leverage, bool) and leverage > 0
         if isinstance(symbol, str) and plain_number and margin in ("ISOLATED", "CROSSED"):
-            told = {"leverage": str(leverage), "margin_mode": margin}
+            told = {"leverage": str(leverage), "margin_mode": margin, "current_margin_mode": margin}
             if symbols.setdefault(symbol, told) != told:
                 contradicted.add(symbol)
         elif isinstance(symbol, str):

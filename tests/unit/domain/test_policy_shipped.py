@@ -145,9 +145,22 @@ def test_leverage_raised_while_exposed(name: str, wanted: str, current: str | No
 @pytest.mark.mission("M16")
 @pytest.mark.parametrize("leverage", [*CALM, *RISKY])
 @pytest.mark.parametrize("mode", ["ISOLATED", "CROSSED"])
-def test_margin_mode_is_always_challenged(name: str, mode: str, leverage: str | None) -> None:
+def test_a_margin_mode_that_nobody_told_is_challenged(name: str, mode: str, leverage: str | None) -> None:
     action = parse(MARGIN_MODE_SET, {"symbol": "BTCUSDT", "margin_mode": mode}, facts(leverage))
     assert challenged(name, action)
+
+
+@both
+@pytest.mark.mission("M16")
+@pytest.mark.parametrize("current", ["ISOLATED", "CROSSED"])
+@pytest.mark.parametrize("mode", ["ISOLATED", "CROSSED"])
+def test_a_switch_of_the_margin_mode_is_challenged_and_what_it_is_already_is_none(
+    name: str, mode: str, current: str
+) -> None:
+    told = {"leverage": "20", "current_margin_mode": current}
+    assert challenged(name, parse(MARGIN_MODE_SET, {"symbol": "BTCUSDT", "margin_mode": mode}, told)) is (
+        mode != current
+    )
 
 
 @both
