@@ -22,10 +22,11 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlencode
 
 import uvicorn
 import uvloop
@@ -40,7 +41,7 @@ from leverlock.gateway.http_protocol import StrictHttpProtocol
 from leverlock.gateway.venue import Venues
 from leverlock.store.snapshot import Snapshot
 from venue_process import PaperVenue, VenueKey, signature_of
-from world import Deployment, Owner, SettableClock, password_hash
+from world import Deployment, Owner, SettableClock
 
 T = TypeVar("T")
 
@@ -121,8 +122,6 @@ class Client:
 
     def signed(self, params: Mapping[str, object] | Sequence[tuple[str, object]], **control: object) -> bytes:
         """The signed bytes of a call: parameters as given, percent-encoded, timestamp and signature at the end."""
-        from urllib.parse import quote, urlencode
-
         pairs = [*(params.items() if isinstance(params, Mapping) else params)]
         pairs += [*({"timestamp": self.timestamp()} | control).items()]
         text = urlencode(pairs, quote_via=quote)
@@ -365,18 +364,9 @@ class Live:
             connection.close()
 
 
-def create_live(folder: Path, venue: PaperVenue, **options: Any) -> Live:
-    folder.mkdir(parents=True, exist_ok=True)
-    return Live(folder, venue, **options)
-
-
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     """Poll until it holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
-
-
-Work = Callable[[], Awaitable[Any]]
-assert password_hash

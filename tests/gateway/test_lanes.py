@@ -211,14 +211,21 @@ def test_no_order_executes_above_50x_whatever_overtakes_what(live: Live) -> None
     for symbol in (SYMBOL, "ETHUSDT"):
         live.set_leverage(alice, 20, symbol)
     live.venue.clear_calls()
-    until = time.monotonic() + 4
+    began = time.monotonic()
     prices = {SYMBOL: "58000", "ETHUSDT": "2900"}
     seen: list[tuple[str, int, int | None]] = []
     ticking = threading.Event()
 
+    def goes_on() -> bool:
+        """For four seconds, and longer on a busy machine, until enough has passed in both directions."""
+        passed = [kind for kind, status, _ in [*seen] if status == 200]
+        enough = passed.count("leverage") > 15 and len(passed) - passed.count("leverage") > 15
+        seconds = time.monotonic() - began
+        return seconds < 4 or (not enough and seconds < 30)
+
     def trade(number: int) -> None:
         bot, chance = live.client(alice), random.Random(number)
-        while time.monotonic() < until:
+        while goes_on():
             symbol = chance.choice((SYMBOL, "ETHUSDT"))
             if chance.random() < 0.5:
                 answer = bot.order(symbol, **(FLEETING | {"price": prices[symbol]}))
@@ -230,7 +237,7 @@ def test_no_order_executes_above_50x_whatever_overtakes_what(live: Live) -> None
 
     def lever(number: int) -> None:
         bot, chance = live.client(alice), random.Random(number)
-        while time.monotonic() < until:
+        while goes_on():
             answer = bot.leverage(chance.choice((20, 75)), chance.choice((SYMBOL, "ETHUSDT")))
             seen.append(("leverage", answer.status, answer.json.get("code")))
 
@@ -242,11 +249,11 @@ def test_no_order_executes_above_50x_whatever_overtakes_what(live: Live) -> None
         aging = pool.submit(age)
         work = [pool.submit(trade, number) for number in range(4)] + [pool.submit(lever, n) for n in (10, 11)]
         for done in work:
-            done.result(30)
+            done.result(60)
         ticking.set()
         aging.result(5)
-    assert seen.count(("leverage", 200, None)) > 20
-    assert sum(1 for kind, status, _ in seen if kind != "leverage" and status == 200) > 20
+    assert seen.count(("leverage", 200, None)) > 15
+    assert sum(1 for kind, status, _ in seen if kind != "leverage" and status == 200) > 15
     assert {status for _, status, _ in seen} <= {200, 400, 401}, set(seen)
     assert {code for kind, _, code in seen if kind == "leverage"} <= {None, -40108}
     check_log(live, {SYMBOL: 20, "ETHUSDT": 20})

@@ -106,7 +106,7 @@ def as_wire(action: Action) -> dict[str, Any]:
 
 def meaning(value: str) -> object:
     """A value for comparing across spellings: numbers by their value, flags by their meaning."""
-    if value in ("True", "False"):
+    if value in ("True", "False", "TRUE", "FALSE"):
         return value.lower()
     try:
         number = Decimal(value) if value.isascii() else None
