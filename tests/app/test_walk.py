@@ -142,10 +142,11 @@ class Walk(RuleBasedStateMachine):
         ends = asking.challenge.expires_at if state is State.PENDING else asking.grant_ends
         return State.EXPIRED if state in (State.PENDING, State.APPROVED) and self.clock.ms >= ends else state
 
-    def pick(self, data: st.DataObject) -> tuple[str, Asking]:
-        challenge_id = list(self.askings)[
-            data.draw(st.integers(0, len(self.askings) - 1))
-        ]  # ids are random, places not
+    def pick(self, data: st.DataObject, *, among: State = State.PENDING) -> tuple[str, Asking]:
+        """Any challenge, most often one in this state. Drawn by its place: ids are random and cannot be replayed."""
+        live = [c for c in self.askings if self.state_of(c) is among]
+        candidates = live if live and data.draw(st.integers(0, 3)) else list(self.askings)
+        challenge_id = candidates[data.draw(st.integers(0, len(candidates) - 1))]
         return challenge_id, self.askings[challenge_id]
 
     # -- the verbs ---------------------------------------------------------------------------------------------------
@@ -211,8 +212,27 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.askings)
     @rule(data=st.data(), kind=CODES, several=st.integers(1, 3))
     def prove(self, data: st.DataObject, kind: str, several: int) -> None:
-        first, asking = self.pick(data)
-        ids = [first]
+        self.answer(self.pick(data)[0], kind, several)
+
+    @rule(symbol=SYMBOLS, who=st.integers(0, 1), wait=st.integers(0, 60_000))
+    def approve(self, symbol: str, who: int, wait: int) -> None:
+        """What an owner does: is asked, waits for the next code, types it."""
+        self.ask(symbol, who, 75)
+        self.tick(wait)
+        waiting = [c for c in self.askings if self.state_of(c) is State.PENDING]
+        if waiting:
+            self.answer(waiting[-1], "now", 1)
+
+    @rule(symbol=SYMBOLS, count=st.integers(1, 5))
+    def guess(self, symbol: str, count: int) -> None:
+        """What a thief does."""
+        self.ask(symbol, 0, 75)
+        waiting = [c for c in self.askings if self.state_of(c) is State.PENDING]
+        for _ in range(count if waiting else 0):
+            self.answer(waiting[-1], "wrong", 1)
+
+    def answer(self, first: str, kind: str, several: int) -> None:
+        ids, asking = [first], self.askings[first]
         if several > 1:
             ids += [c for c in self.askings if c != first and self.state_of(c) is State.PENDING][: several - 1]
         environment = asking.challenge.environment
@@ -267,7 +287,7 @@ class Walk(RuleBasedStateMachine):
         what=st.sampled_from(["same", "same", "same", "other action", "other asker", "other facts"]),
     )
     def redeem(self, data: st.DataObject, what: str) -> None:
-        challenge_id, asking = self.pick(data)
+        challenge_id, asking = self.pick(data, among=State.APPROVED)
         grant = grant_of(self.deployment.world, asking.challenge)
         known = {125: '"125"', 75: '"75"'}
         leverage = next((n for n, text in known.items() if text.encode() in asking.challenge.facts), None)
@@ -360,7 +380,18 @@ class Walk(RuleBasedStateMachine):
             if challenge_id not in self.askings:
                 may[challenge_id] = {State.CANCELLED}
 
-    @rule()
+    @rule(what=st.sampled_from(["revoke", "lock", "policy", "restart", "sweep", "nothing"]))
+    def rarely(self, what: str) -> None:
+        """Verbs that end much would end everything if they came as often as the others."""
+        verbs = {
+            "revoke": self.revoke,
+            "lock": self.lock_and_unlock,
+            "policy": self.change_policy,
+            "restart": self.restart,
+            "sweep": self.sweep,
+        }
+        verbs.get(what, lambda: None)()
+
     def revoke(self) -> None:
         may = {c: {State.CANCELLED} for c, asking in self.askings.items() if asking.principal == self.principals[1]}
         self.mine_may_end(may)
@@ -375,7 +406,6 @@ class Walk(RuleBasedStateMachine):
         self.principals[1], self.frozen = self.alice.key().principal, False
         self.state = self.look()
 
-    @rule()
     def lock_and_unlock(self) -> None:
         may = {c: {State.CANCELLED} for c in self.state.challenges}
         world, account_id = self.deployment.world, self.alice.account_id
@@ -384,20 +414,17 @@ class Walk(RuleBasedStateMachine):
         self.changed(may)
         self.deployment.run(lambda tx: accounts.unlock(tx, world, account_id=account_id, by="walk:"))
 
-    @rule()
     def sweep(self) -> None:
         may = self.overdue()
         self.deployment.run(lambda tx: sweep.sweep_account(tx, account_id=self.alice.account_id))
         self.changed(may)
 
-    @rule(number=st.integers(0, 1))
-    def change_policy(self, number: int) -> None:
-        self.policy = POLICIES[number]
+    def change_policy(self) -> None:
+        self.policy = next(policy for policy in POLICIES if policy is not self.policy)
         self.deployment.close()
         self.open()
         self.rejoin()
 
-    @rule()
     def restart(self) -> None:
         self.deployment.close()
         self.open()
