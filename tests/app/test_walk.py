@@ -481,11 +481,6 @@ def walk(examples: int, steps: int) -> None:
     run_state_machine_as_test(Walk, settings=how)
 
 
-@pytest.mark.bar("B4")
-@pytest.mark.bar("B46")
-@pytest.mark.bar("B48")
-@pytest.mark.bar("B75")
-@pytest.mark.bar("B76")
 @pytest.mark.bar("B88")
 @pytest.mark.timeout(300)
 def test_walks() -> None:
