@@ -11,6 +11,7 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Mortal:
     def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:
         fatal = Mortal.armed and sql == "COMMIT"
         if fatal and self._when == "before":
+            time.sleep(0.3)  # long enough to be told something, if anybody told before the commit
             os.kill(os.getpid(), signal.SIGKILL)
         cursor = self._raw.execute(sql, *rest)
         if fatal:
@@ -61,9 +63,9 @@ def main(folder: Path, when: str) -> None:
                     code=job["code"],
                 )
             )
-            print("ok")
+            print("ok", flush=True)
         except Refused as why:
-            print(why.reason.value)
+            print(why.reason.value, flush=True)
 
 
 if __name__ == "__main__":

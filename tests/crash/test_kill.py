@@ -162,12 +162,7 @@ def kill_and_check(yard: Yard, kills: int) -> None:
     assert sum(count for name, count in asked.items() if name.endswith("unknown")) >= 1, asked
 
 
-@pytest.mark.bar("B5")
-@pytest.mark.bar("B44")
-@pytest.mark.bar("B45")
-@pytest.mark.bar("B88")
 @pytest.mark.bar("B93")
-@pytest.mark.bar("B97")
 @pytest.mark.timeout(300)
 def test_ten_kills(yard: Yard) -> None:
     kill_and_check(yard, 10)

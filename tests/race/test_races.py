@@ -224,10 +224,6 @@ def test_the_write_alone_decides(course: Course, one: Callable[[Course], None]) 
 
 
 @pytest.mark.bar("B97")
-@pytest.mark.bar("B44")
-@pytest.mark.bar("B46")
-@pytest.mark.bar("B76")
-@pytest.mark.bar("B81")
 @pytest.mark.parametrize("one", ROUNDS, ids=lambda one: one.__name__)
 def test_what_is_used_once_is_got_by_one(course: Course, one: Callable[[Course], None]) -> None:
     run_rounds(course, one, rounds=20, seconds=2)

@@ -15,6 +15,9 @@ def test_every_act_of_the_port_has_its_contract() -> None:
     assert sorted(ACTS) == PORT
 
 
+@pytest.mark.bar("B4")
+@pytest.mark.bar("B44")
+@pytest.mark.bar("B97")
 @pytest.mark.parametrize("act", PORT)
 def test_act(deployment: Deployment, act: str) -> None:
     ACTS[act](Stage(deployment))
