@@ -21,6 +21,7 @@ from bench.figures import Figure
 from bench.load import Job, Taken, put, request
 from bench.population import Deployment, populate
 from bench.processes import Program, free_port
+from bench.product import port_of, serving
 from leverlock.app.api_keys import connect_upstream, create_key
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.ports import Transaction, World
@@ -107,10 +108,10 @@ def measure(folder: Path, *, quick: bool, say: Callable[[str], None]) -> list[Fi
         venue = stack.enter_context(Program.module("bench.bare_venue", log=folder / "venue.log"))
         url = f"http://127.0.0.1:{venue.ready['port']}"
         keys = _keys(folder / "gateway", url)
-        product = stack.enter_context(Program.module("bench.product", folder / "gateway", log=folder / "gateway.log"))
+        product = stack.enter_context(serving(folder / "gateway", log=folder / "gateway.log"))
         floor = stack.enter_context(Program.module("bench.bare_forwarding", url, log=folder / "floor.log"))
         sides = {
-            "ours": Side(product.ready["gateway"], product),
+            "ours": Side(port_of(product, "gateway"), product),
             FLOOR: Side(floor.ready["port"], floor),
             DIRECT: Side(venue.ready["port"], None),
         }

@@ -5,7 +5,6 @@ Time to ready is from starting `leverlock serve` to its word that every door ans
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from statistics import median
 from bench import peers, privacyidea
 from bench.figures import Figure
 from bench.population import Deployment
-from bench.processes import Program
+from bench.product import serving
 
 STARTS = 5
 QUICK_STARTS = 2
@@ -44,10 +43,3 @@ def measure(folder: Path, *, quick: bool, with_peers: bool, say: Callable[[str],
         Figure("P5", "resident, idle", size, "MB", beside_size, f"<= {MEGABYTES:g} MB", size <= MEGABYTES),
         Figure("P5", "time to ready", start, "s", beside_start, f"<= {SECONDS} s", start <= SECONDS),
     ]
-
-
-def serving(folder: Path, *, log: Path) -> Program:
-    """`leverlock serve` as an operator starts it."""
-    script = "from leverlock.cli.main import run; run()"
-    command = [sys.executable, "-c", script, "serve", "--json", "--config", str(folder / "config.toml")]
-    return Program(command, log=log)

@@ -51,6 +51,10 @@ fapi_url = "{venue}"
 path = "leverlock.db"
 [keyring]
 path = "keyring.json"
+[checkpoint]
+file = "checkpoints.jsonl"
+[admin]
+socket = "admin.sock"
 """
 
 

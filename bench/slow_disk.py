@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.figures import Figure
-from bench.processes import Program
+from bench.product import serving
 from bench.verification import Side, ours, prepare
 
 CLIENTS = 64
@@ -50,9 +50,11 @@ def measure(folder: Path, *, quick: bool, say: Callable[[str], None]) -> list[Fi
         for name, count in counts.items():
             say(f"preparing owners for {count * rounds} verifications")
             supply = prepare(folder / name, count * rounds)
-            batch = ["--batch", "1"] if name == "single" else []
-            program = Program.module(
-                "bench.product", folder / name, *batch, log=folder / f"{name}.log", environment=environment
+            program = serving(
+                folder / name,
+                log=folder / f"{name}.log",
+                batch=1 if name == "single" else None,
+                environment=environment,
             )
             sides[name] = ours(folder, supply, stack.enter_context(program))
         for number in range(rounds):

@@ -22,6 +22,7 @@ from bench.figures import Figure
 from bench.load import Job, Taken, put, request
 from bench.population import CODES_AT_ONCE, Deployment, answers, next_step, populate
 from bench.processes import Program
+from bench.product import port_of, serving
 
 POINTS = {1: 200, 16: 1200, 64: 2400}  # clients: verifications in one turn
 QUICK_POINTS = {1: 100, 16: 400, 64: 800}
@@ -75,7 +76,7 @@ def prepare(folder: Path, verifications: int) -> Iterator[bytes]:
 
 
 def ours(folder: Path, supply: Iterator[bytes], program: Program) -> Side:
-    return Side(program, program.ready["api"], supply, warm=request("GET", "/healthz"))
+    return Side(program, port_of(program, "api"), supply, warm=request("GET", "/healthz"))
 
 
 def bare_answers(users: int) -> Iterator[bytes]:
@@ -103,7 +104,7 @@ def measure(folder: Path, *, quick: bool, with_peers: bool, say: Callable[[str],
         say(f"preparing owners for {total} verifications")
         supply = prepare(folder / "product", total)
         users = total // CODES_AT_ONCE + 50
-        product = stack.enter_context(Program.module("bench.product", folder / "product", log=folder / "product.log"))
+        product = stack.enter_context(serving(folder / "product", log=folder / "product.log"))
         bare = stack.enter_context(
             Program.module("bench.bare_verification", folder, str(users), log=folder / "bare.log")
         )

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-import rfc8785
-
+from leverlock.domain.canonical import canonical_json
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.requirement import Requirement
@@ -115,7 +114,7 @@ class Action:
 
     def bound_facts(self) -> bytes:
         """The facts under which it was judged, canonical; any change of them voids an approval (B51)."""
-        return rfc8785.dumps([dict(part.facts) for part in self.parts])
+        return canonical_json([dict(part.facts) for part in self.parts])
 
 
 def typed(kind: Kind, text: str) -> AttributeValue:
@@ -176,7 +175,7 @@ class Intent:
 
     def canonical(self) -> bytes:
         """Stored form, version 1, with exact bytes pinned in the tests."""
-        return rfc8785.dumps(
+        return canonical_json(
             {
                 "version": FORM_VERSION,
                 "account": self.account_id,

@@ -7,7 +7,7 @@ success takes the charge back, anything else leaves it.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
@@ -32,7 +32,7 @@ class FactorBudget:
         if streak >= limits.factor_disable_after:
             return FactorBudget(streak, self.blocked_until_ms, disabled=True)
         if streak < limits.factor_block_after:
-            return replace(self, streak=streak)
+            return FactorBudget(streak, self.blocked_until_ms)
         doublings = min(streak - limits.factor_block_after, 20)
         block_ms = min(limits.factor_block_ms << doublings, limits.factor_block_max_ms)
         return FactorBudget(streak, now_ms + block_ms)

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-import rfc8785
+from leverlock.domain.canonical import SAFE_INTEGER, canonical_json
 
 EVENT_VERSION = 1
 GENESIS: Final = bytes(32)
-_SAFE_INTEGER: Final = 2**53 - 1  # RFC 8785 section 3.2.2.3
 
 
 class EventKind(StrEnum):
@@ -95,9 +94,9 @@ def chain(event: AuditEvent, *, account_id: str, seq: int, at_ms: int, previous:
         "details": event.details,
     }
     try:
-        body = rfc8785.dumps(statement)
+        body = canonical_json(statement)
     except ValueError:
-        body = rfc8785.dumps(_speakable(statement))
+        body = canonical_json(_speakable(statement))
     return ChainedEvent(account_id, seq, at_ms, event.kind, body, link(previous, body))
 
 
@@ -113,7 +112,7 @@ def _speakable(value: Any) -> Any:
             return [_speakable(inner) for inner in value]
         case str():
             return value.encode("utf-8", "backslashreplace").decode("utf-8")
-        case int() if not -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
+        case int() if not -SAFE_INTEGER <= value <= SAFE_INTEGER:
             return str(value)
         case float() if not math.isfinite(value):
             return str(value)

@@ -11,11 +11,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from leverlock.domain.audit import GENESIS
+from leverlock.domain.canonical import canonical_json
 
 CHECKPOINT_VERSION: Final = 1
 _SIGNED: Final = b"leverlock-checkpoint-1\0"
@@ -43,7 +43,7 @@ class Checkpoint:
 
     def line(self) -> bytes:
         """The exact bytes of its line, without the newline: canonical JSON (RFC 8785)."""
-        return rfc8785.dumps({**self._statement(), "signature": self.signature.hex()})
+        return canonical_json({**self._statement(), "signature": self.signature.hex()})
 
     @property
     def hash(self) -> bytes:
@@ -52,12 +52,12 @@ class Checkpoint:
 
     def signed(self, key: Ed25519PrivateKey) -> Checkpoint:
         """The same, with its Ed25519 signature (RFC 8032)."""
-        return replace(self, signature=key.sign(_SIGNED + rfc8785.dumps(self._statement())))
+        return replace(self, signature=key.sign(_SIGNED + canonical_json(self._statement())))
 
     def must_be_signed(self, key: Ed25519PublicKey) -> None:
         """Raises NotACheckpoint unless `key`'s owner signed exactly this."""
         try:
-            key.verify(self.signature, _SIGNED + rfc8785.dumps(self._statement()))
+            key.verify(self.signature, _SIGNED + canonical_json(self._statement()))
         except InvalidSignature:
             raise NotACheckpoint("the signature does not belong to it") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from leverlock.domain.account import Account, AccountState, Session, SessionState
@@ -48,6 +49,17 @@ def authenticator(row: Row) -> Authenticator:
     )
 
 
+@lru_cache(maxsize=1024)
+def _requirement(words: str) -> Requirement:
+    """One object for one text: there are as many as the policies in force had rules."""
+    return Requirement.of(*words.split())
+
+
+@lru_cache(maxsize=1024)
+def _rules(names: str) -> tuple[str, ...]:
+    return tuple(json.loads(names))
+
+
 def challenge(row: Row) -> Challenge:
     (account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules) = row[:10]
     (policy_version, state, created_at, expires_at, wrong_answers, because, grant_hash, grant_expires_at) = row[10:]
@@ -60,8 +72,8 @@ def challenge(row: Row) -> Challenge:
         intent,
         digest,
         facts,
-        Requirement.of(*requirement.split()),
-        tuple(json.loads(rules)),
+        _requirement(requirement),
+        _rules(rules),
         policy_version,
         State(state),
         created_at,

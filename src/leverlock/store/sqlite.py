@@ -14,9 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from leverlock.domain.errors import Reason, Refused
@@ -26,6 +25,7 @@ from leverlock.store.acts_accounts import AccountActs
 from leverlock.store.acts_challenges import ChallengeActs
 from leverlock.store.acts_keys import KeyActs
 from leverlock.store.acts_upkeep import UpkeepActs
+from leverlock.store.jobs import Job, answer
 from leverlock.store.migrate import migrate
 from leverlock.store.rows import Row
 from leverlock.store.statements import statements
@@ -38,6 +38,8 @@ LOCK_WAIT_S = 1.6  # from a request's arrival: how long another process may hold
 LOCK_POLL_S = 0.001
 HIGH_WATER_EVERY_MS = 1_000
 READERS = 2
+CACHE_KIB = 16 * 1024  # of the writer; with SQLite's 2 MB a batch over random accounts reads its pages again and again
+CHECKPOINT_PAGES = 4_000  # 16 MB of log between checkpoints; each one syncs twice while everybody waits
 SYNCHRONOUS_FULL: Final = 2
 
 # A statement that broke a constraint or was written wrongly concerns its own use case alone.
@@ -76,6 +78,9 @@ class _Connection:
         if not read_only:
             self.raw.execute("PRAGMA journal_mode = WAL")
             self.raw.execute("PRAGMA synchronous = FULL")
+            self.raw.execute("PRAGMA temp_store = MEMORY")
+            self.raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            self.raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             self._must_be_durable(path)
         self.raw.execute("PRAGMA foreign_keys = ON")
         self.raw.execute("PRAGMA trusted_schema = OFF")
@@ -109,15 +114,6 @@ class _Connection:
         self.raw.close()
 
 
-@dataclass(slots=True)
-class _Job(Generic[T]):
-    use_case: UseCase[T]
-    future: Future[T]
-    queued_at: float
-    result: Any = None
-    problem: BaseException | None = None
-
-
 class SqliteStore:
     """`ports.Store` on one SQLite file. `start()` before use, `close()` after; safe from any thread."""
 
@@ -126,7 +122,7 @@ class SqliteStore:
         self._clock = clock
         self._limits = limits or Limits()
         self._connect = connect
-        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="leverlock-read")
         self._local = threading.local()
@@ -178,16 +174,22 @@ class SqliteStore:
     def submit(self, use_case: UseCase[T]) -> Future[T]:
         """Queue a use case from any thread; the future is done after the commit."""
         future: Future[T] = Future()
-        with self._gate:
-            if self._closed or self._writer is None:
-                future.set_exception(Refused(Reason.STORE_UNAVAILABLE, "the store is closed"))
-            else:
-                self._jobs.put(_Job(use_case, future, time.monotonic()))
+        self._queue(Job(use_case, future))
         return future
 
     async def run(self, use_case: UseCase[T]) -> T:
         """Queue a use case and await its commit."""
-        return await asyncio.wrap_future(self.submit(use_case))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue(Job(use_case, future, loop))
+        return await future
+
+    def _queue(self, job: Job[Any]) -> None:
+        with self._gate:
+            if self._closed or self._writer is None:
+                job.future.set_exception(Refused(Reason.STORE_UNAVAILABLE, "the store is closed"))
+            else:
+                self._jobs.put(job)
 
     async def read(self, use_case: UseCase[T]) -> T:
         """Run a use case on a read-only connection, which sees the last commit."""
@@ -230,13 +232,12 @@ class SqliteStore:
     def _write_forever(self, connection: _Connection) -> None:
         stopping = False
         while not stopping:
-            batch: list[_Job[Any]] = []
+            batch: list[Job[Any]] = []
             job = self._jobs.get()
             while True:
                 if job is None:
                     stopping = True
-                elif job.future.set_running_or_notify_cancel():
-                    # From here on nobody can take the request back: what is evaluated is counted and answered.
+                elif job.begins():
                     batch.append(job)
                 if stopping or len(batch) >= BATCH:
                     break
@@ -248,7 +249,7 @@ class SqliteStore:
                 self._commit(connection, batch)
         connection.close()
 
-    def _commit(self, connection: _Connection, batch: list[_Job[Any]]) -> None:
+    def _commit(self, connection: _Connection, batch: list[Job[Any]]) -> None:
         try:
             _abandon(connection)  # what an earlier failure could not take back
             _begin(connection, give_up_at=batch[0].queued_at + LOCK_WAIT_S)
@@ -271,15 +272,14 @@ class SqliteStore:
             self.committed += len(batch)
             if raised and now is not None:
                 self._persisted = now
-        for job in batch:
-            _answer(job)
+        answer(batch)
 
     def _read_high_water(self, connection: _Connection) -> None:
         row = connection.one("setting", {"name": "high_water_ms"})
         self._persisted = int(row[0]) if row else 0
         self._high_water = max(self._high_water, self._persisted)
 
-    def _run_one(self, connection: _Connection, job: _Job[Any], now: int | None) -> None:
+    def _run_one(self, connection: _Connection, job: Job[Any], now: int | None) -> None:
         """One use case under its savepoint. What it raises takes back its effect, never its charge (B74)."""
         connection.raw.execute("SAVEPOINT use_case")
         transaction = SqliteTransaction(connection, now=now, limits=self._limits)
@@ -293,13 +293,6 @@ class SqliteStore:
             connection.raw.execute("ROLLBACK TO use_case")
             transaction.settle(problem)
         connection.raw.execute("RELEASE use_case")
-
-
-def _answer(job: _Job[Any]) -> None:
-    if job.problem is not None:
-        job.future.set_exception(job.problem)
-    else:
-        job.future.set_result(job.result)
 
 
 def _begin(connection: _Connection, *, give_up_at: float) -> None:
