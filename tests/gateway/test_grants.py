@@ -359,6 +359,19 @@ def test_an_outcome_that_nobody_knows_is_said_so_recorded_and_told(live: Live, n
 
 
 @pytest.mark.bar("B45")
+def test_an_amendment_whose_connection_drops_is_not_sent_again(live: Live) -> None:
+    """HTTP calls PUT idempotent, and client libraries repeat it on a kept connection that drops; an order is not."""
+    told = story(live, "amend")
+    told.approve()
+    assert told.bot.call("GET", "/fapi/v3/balance").status == 200  # a kept connection
+    live.venue.clear_calls()
+    live.venue.add_fault("/fapi/v1/order", method="PUT", when="after", cut=True)
+    lost = told.repeat()
+    assert (lost.status, lost.code) == (503, -1007)
+    assert len(live.executed()) == 1
+
+
+@pytest.mark.bar("B45")
 def test_a_venue_that_acts_and_hangs_gets_one_order(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = live.party(leverage={SYMBOL: 75})
     bot = live.client(alice)

@@ -103,7 +103,9 @@ def test_a_gated_call_is_denied_while_the_database_is_away(down: Live, file: Bre
     alice, bot, _ = party(down)
     asked = bot.order()
     down.approve(alice, asked.challenge)
+    down.settle()
     file.state = state
+    assert down.snapshot.fresh
     assert unavailable(timed(bot.order))
     assert unavailable(timed(lambda: bot.leverage(100)))
     down.clock.tick(2_000)
