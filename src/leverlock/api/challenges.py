@@ -15,6 +15,9 @@ from leverlock.domain.challenge import State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.metrics import ANSWERS, CHALLENGES
 from leverlock.ports import Transaction, World
+from leverlock.verifiers.password import TooManyWaiting
+
+BUSY_MS = 1_000  # a turn at hashing comes back within a second
 
 
 def list_waiting(tx: Transaction, world: World, caller: Caller, _call: Call) -> ChallengeList:
@@ -44,7 +47,12 @@ async def check_password(services: Services, call: Call) -> View | None:
         return account.account_id, account.password_hash
 
     account_id, stored_hash = await services.store.read(stored)
-    call.finding = await services.passwords.check(password, account_id=account_id, stored_hash=stored_hash)
+    try:
+        call.finding = await services.passwords.check(
+            password, account_id=account_id, stored_hash=stored_hash, turn=account_id, stranger=False
+        )
+    except TooManyWaiting:
+        raise Refused(Reason.ACCOUNT_BUDGET_SPENT, retry_after_ms=BUSY_MS) from None
     return None
 
 

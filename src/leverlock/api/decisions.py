@@ -39,8 +39,14 @@ async def from_snapshot(services: Services, call: Call) -> View | None:
     await services.snapshot.integrator(integrator_hash(call.token))
     account = await services.snapshot.account(must_be_id("acc", named))
     standing = account.standing(call.action.type.environment)
-    decision = decide(services.world.policy(), call.action, standing)
-    if not account.active or decision.outcome is not Outcome.ALLOW or decision.why is Why.UNSAFE_ALLOW:
+    policy = services.world.policy()
+    decision = decide(policy, call.action, standing)
+    if (
+        not services.snapshot.in_force(policy)
+        or not account.active
+        or decision.outcome is not Outcome.ALLOW
+        or decision.why is Why.UNSAFE_ALLOW
+    ):
         return None
     return AuthorizeView(ALLOW, decision.why.value)
 

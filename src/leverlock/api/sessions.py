@@ -7,9 +7,12 @@ from typing import Any
 from leverlock.api.endpoint import Call, Caller, Services
 from leverlock.api.views import OpenedSession, SessionView, View
 from leverlock.app import sign_in as use_case
-from leverlock.domain.account import Session, canonical_login
-from leverlock.domain.errors import Refused
+from leverlock.domain.account import Session, canonical_login, network_of
+from leverlock.domain.errors import Reason, Refused
 from leverlock.ports import Transaction, World
+from leverlock.verifiers.password import TooManyWaiting
+
+BUSY_MS = 1_000  # a turn at hashing comes back within a second
 
 
 def canonical(call: Call) -> None:
@@ -30,7 +33,16 @@ async def check_password(services: Services, call: Call) -> View | None:
         return account_id, None if account is None else account.password_hash
 
     account_id, stored_hash = await services.store.read(stored)
-    call.finding = await services.passwords.check(call.body.password, account_id=account_id, stored_hash=stored_hash)
+    try:
+        call.finding = await services.passwords.check(
+            call.body.password,
+            account_id=account_id,
+            stored_hash=stored_hash,
+            turn=network_of(call.source),
+            stranger=True,
+        )
+    except TooManyWaiting:
+        raise Refused(Reason.SIGN_IN_THROTTLED, retry_after_ms=BUSY_MS) from None
     return None
 
 

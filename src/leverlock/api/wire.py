@@ -111,10 +111,15 @@ _TEXT: Final[dict[str, Any]] = {
     "extra_json_schema": {"pattern": r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"},
 }
 
+_WORD: Final[dict[str, Any]] = {
+    "description": "one NFC word, left to right, without control, direction or invisible characters",
+    "extra_json_schema": {"pattern": r"^[^\s\x00-\x1f\x7f]+$"},
+}
+
 
 def _wire_type(field: Field) -> Any:
     if field.kind is Kind.TEXT:
-        return Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, **_TEXT)]
+        return Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, **(_WORD if field.word else _TEXT))]
     if field.kind is Kind.DECIMAL:
         return Annotated[str, Meta(pattern=_DECIMAL, description="a decimal number without exponent, as text")]
     if field.kind is Kind.INTEGER:

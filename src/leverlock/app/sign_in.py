@@ -1,8 +1,8 @@
 """Getting in: password first, then the login challenge where the account has one (M1).
 
 To a caller who has not passed the first factor all failures look alike: the edge hashes a password even for a login
-that does not exist, and every refusal here is SIGN_IN_FAILED (B62). Tries are counted per login name and source, so
-that a stranger cannot spend the owner's own budget (B79).
+that does not exist, and every refusal here is SIGN_IN_FAILED (B62). Tries are counted per login name and the
+network they come from, so that a stranger cannot spend the owner's own budget (B79).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from leverlock.app.closing import revoke_live
 from leverlock.app.prove import charge_answer, verify_code
-from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, SessionState
+from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, SessionState, network_of
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
@@ -35,7 +35,7 @@ def sign_in(tx: Transaction, world: World, *, login: str, source: str, finding: 
 
     Raises Refused: SIGN_IN_THROTTLED, SIGN_IN_FAILED.
     """
-    subject = hashlib.sha256(f"{login}\0{source}".encode()).digest()
+    subject = hashlib.sha256(f"{login}\0{network_of(source)}".encode()).digest()
     account_id = tx.account_of_login(login)
     account = tx.lock_account(account_id or SYSTEM_ACCOUNT)
     tx.if_refused(EventKind.SIGN_IN_REFUSED, f"login:{login}", source=source)

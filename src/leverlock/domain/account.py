@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ SYSTEM_ACCOUNT = "system"  # whose audit chain holds what concerns no single acc
 MAX_LOGIN = 128
 MIN_PASSWORD = 12  # ASVS 6.2.1 asks for at least 8; a long one replaces rules about its letters
 MAX_PASSWORD = 256
+SUBSCRIBER_BITS = 64  # of an IPv6 address
 
 
 class AccountState(StrEnum):
@@ -94,6 +96,23 @@ def canonical_login(typed: str) -> str:
             Reason.MALFORMED, f"a login name has 1 to {MAX_LOGIN} visible characters and no colon", field="login"
         )
     return folded
+
+
+def network_of(peer: str) -> str:
+    """Whose tries are counted together: an IPv4 address, or the 64 bits of an IPv6 one that a subscriber is given.
+
+    The rest of an IPv6 address is his to choose anew for every try (RFC 4291 section 2.5.1). What is no address is
+    taken as it is.
+    """
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return peer
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), SUBSCRIBER_BITS), strict=False))
 
 
 def must_be_password(password: str) -> None:

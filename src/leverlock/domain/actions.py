@@ -13,10 +13,10 @@ from leverlock.domain.action import UNKNOWN, ActionType, AttributeValue, Facts, 
 from leverlock.domain.environment import MARKETS, Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.requirement import ProofKind, Requirement
-from leverlock.domain.values import Field, Kind, boolean, choice, decimal, integer, text
+from leverlock.domain.values import Field, Kind, boolean, choice, decimal, integer, word
 
 _ORDER: Final[dict[str, Field]] = {
-    "symbol": text(required=True),
+    "symbol": word(required=True),
     "side": choice("BUY", "SELL", required=True),
     "position_side": choice("BOTH", "LONG", "SHORT"),
     "type": choice("LIMIT", "MARKET", required=True),
@@ -37,7 +37,7 @@ _ORDER: Final[dict[str, Field]] = {
     "reduce_only": boolean(),
     "self_trade_prevention": choice("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"),
     "good_till_date": integer(),
-    "client_order_id": text(bound=False),
+    "client_order_id": word(bound=False),
     "response_type": choice("ACK", "RESULT", bound=False),
 }
 
@@ -53,10 +53,10 @@ _CONDITIONAL: Final[dict[str, Field]] = {
 }
 
 _AMEND: Final[dict[str, Field]] = {
-    "symbol": text(required=True),
+    "symbol": word(required=True),
     "side": choice("BUY", "SELL", required=True),
     "order_id": integer(),
-    "client_order_id": text(),  # here it names the order to change, so it is bound
+    "client_order_id": word(),  # here it names the order to change, so it is bound
     "quantity": decimal(required=True),
     "price": decimal(),
     "price_match": _ORDER["price_match"],
@@ -71,13 +71,17 @@ _VENUE_FACTS: Final[dict[str, Field]] = {
 
 
 def _order_attributes(fields: Mapping[str, str], _facts: Facts) -> dict[str, AttributeValue | Unknown]:
-    closing = {("SELL", "LONG"), ("BUY", "SHORT")}  # hedge mode: these can only reduce
-    reduces = (
-        fields.get("reduce_only") == "true"
-        or fields.get("close_position") == "true"
-        or (fields["side"], fields.get("position_side")) in closing
-    )
-    return {"reduces_risk": reduces}
+    side = fields.get("position_side", "BOTH")
+    if side != "BOTH":
+        # Hedge mode: the side alone decides, and no flag beside it makes an opening order a closing one.
+        return {"reduces_risk": (fields["side"], side) in {("SELL", "LONG"), ("BUY", "SHORT")}}
+    return {"reduces_risk": fields.get("reduce_only") == "true" or _closes_position(fields)}
+
+
+def _closes_position(fields: Mapping[str, str]) -> bool:
+    """Close-position as venues know it: of these types, and without a quantity that another reader might prefer."""
+    asked = fields.get("close_position") == "true" and "quantity" not in fields
+    return asked and fields["type"] in ("STOP_MARKET", "TAKE_PROFIT_MARKET")
 
 
 def _leverage_attributes(fields: Mapping[str, str], facts: Facts) -> dict[str, AttributeValue | Unknown]:
@@ -152,7 +156,7 @@ LEVERAGE_SET: Final = ActionType(
     environment=Environment.FUTURES,
     gated=True,
     title="Set the leverage of a symbol",
-    fields={"symbol": text(required=True), "leverage": integer(required=True)},
+    fields={"symbol": word(required=True), "leverage": integer(required=True)},
     # `exposed`: a position or an order of the symbol is open.
     facts={"current_leverage": integer(), "exposed": boolean()},
     derived={"raises": Kind.BOOLEAN},
@@ -166,7 +170,7 @@ MARGIN_MODE_SET: Final = ActionType(
     environment=Environment.FUTURES,
     gated=True,
     title="Switch the margin mode of a symbol",
-    fields={"symbol": text(required=True), "margin_mode": choice("ISOLATED", "CROSSED", required=True)},
+    fields={"symbol": word(required=True), "margin_mode": choice("ISOLATED", "CROSSED", required=True)},
     # Clients set the mode at every start; what it is already is no switch (M16).
     facts={"leverage": integer(), "current_margin_mode": choice("ISOLATED", "CROSSED")},
     derived={"switches": Kind.BOOLEAN},
@@ -189,7 +193,7 @@ ORDER_CANCEL: Final = ActionType(
     gated=False,
     title="Cancel orders",
     fields={
-        "symbol": text(),
+        "symbol": word(),
         "scope": choice("one", "several", "all", "conditional", "countdown", required=True),
     },
 )

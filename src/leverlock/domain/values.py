@@ -25,6 +25,7 @@ _FORBIDDEN_CATEGORIES: Final = (
     "Zl",
     "Zp",
 )  # control, format (bidi, zero width), surrogate, private, separators
+_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})  # classes that put digits beside them in another order (UAX #9)
 # Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point, as far as it is not in category C).
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -50,7 +51,8 @@ class Field:
     """One declared field of an action.
 
     `bound` fields are part of what the owner approves; the others (a client's own order id, the wished form of the
-    answer) are forwarded but may differ between the approved call and its repetition.
+    answer) are forwarded but may differ between the approved call and its repetition. A `word` is text that stands in
+    a sentence: without blanks it cannot pose as the rest of it, and nothing in it runs from right to left.
     """
 
     kind: Kind
@@ -58,6 +60,7 @@ class Field:
     bound: bool = True
     choices: frozenset[str] = frozenset()
     positive: bool = True
+    word: bool = False
 
     def canonical(self, value: str) -> str:
         """The one canonical form of `value`. Raises ValueRefused."""
@@ -71,13 +74,15 @@ def has_invisible(text: str) -> bool:
     )
 
 
-def _text(_: Field, value: str) -> str:
+def _text(field: Field, value: str) -> str:
     if not value or len(value) > MAX_TEXT:
         raise ValueRefused(f"expected 1 to {MAX_TEXT} characters")
     if unicodedata.normalize("NFC", value) != value:
         raise ValueRefused("expected text in Unicode normal form C")
     if value != value.strip() or has_invisible(value):
         raise ValueRefused("expected text without control, direction or invisible characters")
+    if field.word and any(c.isspace() or unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in value):
+        raise ValueRefused("expected one word, written from left to right")
     return value
 
 
@@ -128,6 +133,10 @@ _CANONICAL: Final[dict[Kind, Callable[[Field, str], str]]] = {
 
 def text(*, required: bool = False, bound: bool = True) -> Field:
     return Field(Kind.TEXT, required, bound)
+
+
+def word(*, required: bool = False, bound: bool = True) -> Field:
+    return Field(Kind.TEXT, required, bound, word=True)
 
 
 def decimal(*, required: bool = False, positive: bool = True) -> Field:

@@ -54,11 +54,13 @@ def _headline(action: str, fields: Mapping[str, str], facts: Mapping[str, str]) 
         verb = {"BUY": "buy", "SELL": "sell"}.get(fields.get("side", ""), "order")
         if action == "futures.order.amend":
             verb = f"change {verb} order"
-        size = fields.get("quantity", "the whole position" if fields.get("close_position") == "true" else "")
+        size = "the whole position" if fields.get("close_position") == "true" else fields.get("quantity", "")
         price = f" at {fields['price']}" if "price" in fields else ""
         trigger = f" when {fields['trigger_price']} is reached" if "trigger_price" in fields else ""
         kind = fields.get("type", "").lower().replace("_", " ")
-        reducing = ", reduce-only" if fields.get("reduce_only") == "true" else ""
+        # On an amendment the venue only checks the flag: the order stays what it was, and may open.
+        reduces = fields.get("reduce_only") == "true" and action != "futures.order.amend"
+        reducing = ", reduce-only" if reduces else ""
         return " ".join(f"{verb} {size} {symbol} {kind}{price}{trigger} on {leverage}{reducing}".split())
     if action == "futures.leverage.set":
         now = f" (now {facts['current_leverage']}x)" if "current_leverage" in facts else ""

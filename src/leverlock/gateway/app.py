@@ -195,7 +195,7 @@ class Gateway:
         base = self._door.public_base_urls.get(endpoint.base)
         if base is None:
             return refusals.answer(refusals.PATH_NOT_ALLOWED)
-        pool = await self._door.venues.pool(base)
+        pool = await self._door.venues.public_pool(base)
         return passed_on(await pool.send(base, endpoint.method, endpoint.path, query=wire))
 
     async def _poll(self, challenge_id: str, scope: Scope, query: bytes, body: bytes) -> Answer:

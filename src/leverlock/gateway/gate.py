@@ -40,7 +40,10 @@ class Gate:
         if not view.account.active:
             raise Refused(Reason.ACCOUNT_LOCKED)
         standing = view.account.standing(action.type.environment, legacy_key=view.key.legacy)
-        decision = decide(self._door.world.policy(), action, standing)
+        policy = self._door.world.policy()
+        if not self._door.snapshot.in_force(policy):
+            return False
+        decision = decide(policy, action, standing)
         self._door.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
         # What the policy leaves open on purpose is written down each time, so it takes the way through the store.
         return decision.outcome is Outcome.ALLOW and decision.why is not Why.UNSAFE_ALLOW

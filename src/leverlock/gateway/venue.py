@@ -21,6 +21,7 @@ from leverlock.store.snapshot import KeyView
 CLOCK_LIFE_SECONDS: Final = 60.0
 CLOCK_WAIT_SECONDS: Final = 0.5
 CLOCK_TRIP_SECONDS: Final = 1.0  # a slower answer says the venue's time only to half of its own journey
+PUBLIC_CONNECTIONS: Final = 16
 
 
 class Venues:
@@ -34,7 +35,7 @@ class Venues:
         """`upstream`: the options of every `Upstream`, such as `ca_file` and the time-outs."""
         self._clock = clock
         self._options = upstream
-        self._pools: dict[str, Upstream] = {}
+        self._pools: dict[tuple[str, bool], Upstream] = {}
         self._told: dict[str, tuple[float, int]] = {}  # when it was measured (monotonic seconds), what was told (ms)
         self._measuring: dict[str, asyncio.Task[None]] = {}
 
@@ -50,11 +51,18 @@ class Venues:
 
     async def pool(self, base: str) -> Upstream:
         """The connections to one host. Raises ValueError for an address that is none."""
-        pool = self._pools.get(base)
+        return await self._pool(base, self._options, public=False)
+
+    async def public_pool(self, base: str) -> Upstream:
+        """Those for what anybody may ask without a key: a stranger's calls take none from orders and cancels (B99)."""
+        return await self._pool(base, {**self._options, "connections": PUBLIC_CONNECTIONS}, public=True)
+
+    async def _pool(self, base: str, options: Mapping[str, Any], *, public: bool) -> Upstream:
+        pool = self._pools.get((base, public))
         if pool is None:
-            pool = Upstream([base], **self._options)
+            pool = Upstream([base], **options)
             await pool.__aenter__()
-            other = self._pools.setdefault(base, pool)
+            other = self._pools.setdefault((base, public), pool)
             if other is not pool:
                 await pool.__aexit__(None, None, None)
             pool = other

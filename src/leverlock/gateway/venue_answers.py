@@ -33,9 +33,11 @@ async def exposure(read: VenueRead, symbol: str) -> Facts:
     configuration, positions, orders, algos = answers
     facts: dict[str, str] = {}
     symbols = configured_symbols(configuration)
-    if symbols is not None and symbol in symbols:
-        facts["current_leverage"] = symbols[symbol]["leverage"]
-        facts["leverage"] = symbols[symbol]["leverage"]
+    if symbols is None or symbol not in symbols:
+        # The venue may take this spelling for one that it knows, and yet find nothing open under it.
+        return {}
+    facts["current_leverage"] = symbols[symbol]["leverage"]
+    facts["leverage"] = symbols[symbol]["leverage"]
     if all(isinstance(found, list) for found in (positions, orders, algos)):
         facts["exposed"] = "true" if orders or algos or any(_open(position) for position in positions) else "false"
     return facts

@@ -18,7 +18,7 @@ from leverlock.domain.api_key import ApiKey, KeyState, Upstream
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
-from leverlock.domain.policy import Standing
+from leverlock.domain.policy import Policy, Standing
 from leverlock.ports import Clock, SealBroken, Sealer, Store, Transaction
 from leverlock.store.acts_upkeep import CHANGES_KEPT_MS
 
@@ -67,6 +67,7 @@ class Snapshot:
         self._keys: OrderedDict[str, KeyView] = OrderedDict()
         self._seen_at: dict[str, int] = {}
         self._integrators: OrderedDict[bytes, str] = OrderedDict()
+        self._policy_version: str | None = None
         self._last_change = -1
         self._fresh_at = 0
         self._away = False  # whether the last look at the database failed
@@ -84,7 +85,9 @@ class Snapshot:
         try:
             if self._last_change < 0:
                 self._last_change = await self._store.read(lambda tx: tx.last_change())
-            self._last_change, changed = await self._store.read(lambda tx: tx.changes(after=self._last_change))
+            (self._last_change, changed), self._policy_version = await self._store.read(
+                lambda tx: (tx.changes(after=self._last_change), tx.setting("policy_version"))
+            )
         except Refused:
             self._away = True
             return False
@@ -105,6 +108,10 @@ class Snapshot:
 
     def _age(self) -> int:
         return self._clock.now_ms() - self._fresh_at
+
+    def in_force(self, policy: Policy) -> bool:
+        """Whether this is the policy in force, as of the last look. Another process may have put one in its place."""
+        return self._policy_version == policy.version
 
     async def account(self, account_id: str) -> AccountView:
         """Raises Refused(UNKNOWN_ID) or STORE_UNAVAILABLE."""

@@ -1,5 +1,7 @@
 """Passwords: argon2id, two at a time, off the event loop and outside every transaction.
 
+Who waits for his turn waits behind few: of each source, and of all strangers together, only so many may wait.
+
 Parameters are OWASP's first choice for argon2id (19 MiB, t=2, p=1). A hash made with other numbers is renewed when it
 is next used. For a login that does not exist the same work is done, so that time tells nothing (B62).
 """
@@ -7,6 +9,7 @@ is next used. For a login that does not exist the same work is done, so that tim
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -19,6 +22,12 @@ MEMORY_KIB: Final = 19 * 1024
 PASSES: Final = 2
 LANES: Final = 1
 AT_ONCE: Final = 2
+WAITING_EACH: Final = 8  # of one turn: a source of strangers, an account that is signed in
+WAITING_STRANGERS: Final = 64  # of all sources together; about two seconds of hashing
+
+
+class TooManyWaiting(Exception):
+    """Too many checks of this turn wait already. Nothing was hashed."""
 
 
 class PasswordHasher:
@@ -28,16 +37,32 @@ class PasswordHasher:
         self._argon2 = Argon2(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="leverlock-argon2")
         self._decoy: str | None = None
+        self._waiting: Counter[tuple[bool, str]] = Counter()
 
     async def hash(self, password: str) -> str:
         """A new hash in the PHC string format."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._argon2.hash, password)
 
-    async def check(self, password: str, *, account_id: str | None, stored_hash: str | None) -> PasswordFinding | None:
-        """What checking `password` found; None for an account that does not exist, after the same work."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, self.check_now, password, account_id, stored_hash
-        )
+    async def check(
+        self, password: str, *, account_id: str | None, stored_hash: str | None, turn: str, stranger: bool
+    ) -> PasswordFinding | None:
+        """What checking `password` found; None for an account that does not exist, after the same work.
+
+        `turn` is who asks: the source of a stranger, or the account of somebody signed in. Raises TooManyWaiting.
+        """
+        asker = (stranger, turn)
+        strangers = sum(count for (strange, _), count in self._waiting.items() if strange)
+        if self._waiting[asker] >= WAITING_EACH or (stranger and strangers >= WAITING_STRANGERS):
+            raise TooManyWaiting
+        self._waiting[asker] += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, self.check_now, password, account_id, stored_hash
+            )
+        finally:
+            self._waiting[asker] -= 1
+            if not self._waiting[asker]:
+                del self._waiting[asker]
 
     def hash_blocking(self, password: str) -> str:
         """A new hash, for a caller without an event loop; it waits its turn like every other."""

@@ -223,7 +223,7 @@ def test_equal_digest_exactly_for_equal_meaning() -> None:
 @pytest.mark.bar("B41")
 def test_no_text_can_break_out_of_its_place() -> None:
     """Values that look like JSON stay values: the canonical form reads back as what was put in."""
-    for hostile in ('","target":"x', '"}', "\\", "\\u0022", "{", "', '", '{"a":1}'):
+    for hostile in ('","target":"x', '"}', "\\", "\\u0022", "{", "','", '{"a":1}'):
         canonical = intent(parse(ORDER_PLACE, {**ORDER, "symbol": hostile}), principal=hostile).canonical()
         read = json.loads(canonical)
         assert read["fields"]["symbol"] == read["principal"] == hostile
