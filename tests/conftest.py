@@ -10,8 +10,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+
+# Tests start programs of their own, which find the sources and the test support where this file found them.
+HERE = Path(__file__).parent
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(HERE.parent / "src"), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 KNOWN_IDS = {
     "bar": frozenset(f"B{n}" for n in range(1, 101)),

@@ -348,7 +348,10 @@ def order(*, leverage: int | None = 75, **fields: str) -> Action:
 
 
 def margin_mode(mode: str = "ISOLATED", *, symbol: str = "BTCUSDT") -> Action:
-    return parse(MARGIN_MODE_SET, {"symbol": symbol, "margin_mode": mode}, {"leverage": "10"})
+    current = "CROSSED" if mode == "ISOLATED" else "ISOLATED"
+    return parse(
+        MARGIN_MODE_SET, {"symbol": symbol, "margin_mode": mode}, {"leverage": "10", "current_margin_mode": current}
+    )
 
 
 def leverage_raise(to: int = 75, *, symbol: str = "BTCUSDT") -> Action:
