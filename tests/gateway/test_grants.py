@@ -163,15 +163,24 @@ def approved_too_long_ago(told: Story) -> Answer:
     return told.repeat()
 
 
+def undo_at_the_venue(told: Story) -> None:
+    """Settings go back to what they were, behind our back: the same call again would change them once more."""
+    live, path = told.live, told.action.path
+    if path.endswith("leverage"):
+        live.set_leverage(told.alice, 75)
+    if path.endswith("marginType"):
+        crossed = {"symbol": SYMBOL, "marginType": "CROSSED"}
+        assert live.venue.signed(told.alice.venue_key, "POST", path, crossed).status == 200
+    live.venue.clear_calls()
+
+
 def consumed(told: Story) -> Answer:
     told.approve()
     first = told.repeat()
     assert not first.stepped_up, first
     assert len(told.live.executed()) == 1
     told.live.venue.clear_calls()
-    if told.action.path.endswith("leverage"):  # back to where it was, or it would be no raise
-        told.live.set_leverage(told.alice, 75)
-        told.live.venue.clear_calls()
+    undo_at_the_venue(told)
     return told.repeat()
 
 
