@@ -94,7 +94,7 @@ def order(key: Key) -> bytes:
     """A signed order as ccxt sends it, each its own by the client's order id."""
     text = (
         "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=0.01&price=50000&timeInForce=GTC&newOrderRespType=RESULT"
-        f"&newClientOrderId=x-bench-{next(_numbers)}&timestamp={time.time_ns() // 1_000_000}&recvWindow=5000"
+        f"&newClientOrderId=x-bench-{next(_numbers)}&timestamp={time.time_ns() // 1_000_000}&recvWindow=10000"
     ).encode()
     signature = hmac.digest(key.secret, text, hashlib.sha256).hex()
     headers = {"X-MBX-APIKEY": key.api_key, "Content-Type": "application/x-www-form-urlencoded", "User-Agent": "bench"}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,7 @@ from leverlock.serving import (
     listen_tcp,
     listen_unix,
     open_doors,
+    settle_memory,
     write_ready_file,
 )
 from leverlock.store.host import SystemClock, SystemEntropy
@@ -165,6 +167,7 @@ async def serve(
             async with AsyncExitStack() as stack:
                 doors = await _doors(services, listeners, addresses, stack)
                 broken = await stack.enter_async_context(open_doors(doors, stop_seconds=settings.server.stop_seconds))
+                settle_memory()
                 document = {"pid": os.getpid(), **addresses}
                 if ready_file is not None:
                     await asyncio.to_thread(write_ready_file, ready_file, document)
@@ -296,12 +299,15 @@ async def _messengers(services: Services, stack: AsyncExitStack) -> dict[Channel
 
 
 class _Meter:
-    """Counts the gateway's decisions beside the API's."""
+    """Counts the gateway's decisions beside the API's; finding a counter costs more than counting."""
 
-    def decision(self, outcome: str, why: str, action: str) -> None:
+    def __init__(self) -> None:
         from leverlock.metrics import DECISIONS
 
-        DECISIONS.labels(outcome, why, action).inc()
+        self._counter = cache(DECISIONS.labels)  # as many as there are words in three closed lists
+
+    def decision(self, outcome: str, why: str, action: str) -> None:
+        self._counter(outcome, why, action).inc()
 
 
 def read_policy(name: str) -> Policy:

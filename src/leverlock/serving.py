@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from typing import Any, Final
 import uvicorn
 
 BACKLOG: Final = 1024
+COLLECT_AFTER: Final = 10_000  # objects that can be in circles; Python's 700 comes round every few calls
 KEEP_ALIVE_SECONDS: Final = 75
 
 
@@ -203,6 +205,16 @@ async def ended(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait until it is gone, whatever it ends with."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def settle_memory() -> None:
+    """Take what the program is made of out of the garbage collector's sight, before the first call.
+
+    It lives as long as the process, and looking at all of it again and again was a tenth of the time of an order.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 def write_ready_file(path: Path, document: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ decides whether two requests mean the same (B41, B42).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -87,13 +87,7 @@ class Action:
     @property
     def attributes(self) -> Attributes:
         """Every declared attribute that has a value; facts not given are UNKNOWN."""
-        values: dict[str, AttributeValue | Unknown] = {}
-        for name, text in self.fields.items():
-            values[name] = typed(self.type.fields[name].kind, text)
-        for name, spec in self.type.facts.items():
-            values[name] = typed(spec.kind, self.facts[name]) if name in self.facts else UNKNOWN
-        values.update(self.type.derive(self.fields, self.facts))
-        return values
+        return _Attributes(self)
 
     @property
     def parts(self) -> tuple[Action, ...]:
@@ -115,6 +109,30 @@ class Action:
     def bound_facts(self) -> bytes:
         """The facts under which it was judged, canonical; any change of them voids an approval (B51)."""
         return canonical_json([dict(part.facts) for part in self.parts])
+
+
+class _Attributes(Mapping[str, AttributeValue | Unknown]):
+    """An action's attributes, each typed when it is asked for: a decision reads two or three of a dozen."""
+
+    __slots__ = ("_action",)
+
+    def __init__(self, action: Action) -> None:
+        self._action = action
+
+    def __getitem__(self, name: str) -> AttributeValue | Unknown:
+        action, declared = self._action, self._action.type
+        if name in declared.derived:
+            return declared.derive(action.fields, action.facts)[name]
+        if name in declared.facts:
+            return typed(declared.facts[name].kind, action.facts[name]) if name in action.facts else UNKNOWN
+        return typed(declared.fields[name].kind, action.fields[name])
+
+    def __iter__(self) -> Iterator[str]:
+        declared = self._action.type
+        return iter(dict.fromkeys((*self._action.fields, *declared.facts, *declared.derived)))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 def typed(kind: Kind, text: str) -> AttributeValue:

@@ -19,6 +19,7 @@ MAX_NUMBER = 40  # characters; longer than any price or quantity of any venue
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 _SIGNED = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_NORMAL_DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?", re.ASCII)  # how every canonical one looks
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _FORBIDDEN_CATEGORIES: Final = (
     "C",
@@ -69,6 +70,8 @@ class Field:
 
 def has_invisible(text: str) -> bool:
     """Whether some character of `text` controls, directs or shows nothing, so that two texts could look alike."""
+    if text.isascii():
+        return not text.isprintable()  # of ASCII exactly the control characters are not
     return _INVISIBLE.search(text) is not None or any(
         unicodedata.category(character).startswith(_FORBIDDEN_CATEGORIES) for character in text
     )
@@ -77,7 +80,7 @@ def has_invisible(text: str) -> bool:
 def _text(field: Field, value: str) -> str:
     if not value or len(value) > MAX_TEXT:
         raise ValueRefused(f"expected 1 to {MAX_TEXT} characters")
-    if unicodedata.normalize("NFC", value) != value:
+    if not value.isascii() and unicodedata.normalize("NFC", value) != value:
         raise ValueRefused("expected text in Unicode normal form C")
     if value != value.strip() or has_invisible(value):
         raise ValueRefused("expected text without control, direction or invisible characters")
@@ -87,6 +90,8 @@ def _text(field: Field, value: str) -> str:
 
 
 def _decimal(field: Field, value: str) -> str:
+    if len(value) <= MAX_NUMBER and _NORMAL_DECIMAL.fullmatch(value) is not None:
+        return value
     form = _DECIMAL if field.positive else _SIGNED
     if len(value) > MAX_NUMBER or form.fullmatch(value) is None:
         raise ValueRefused("expected a decimal number in ASCII digits")

@@ -6,6 +6,7 @@ same bytes, so each is refused here, and nothing after this module looks at the 
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -68,7 +69,12 @@ def read_parts(query: bytes, body: bytes) -> tuple[dict[str, str], int]:
 
 def canonical_name(name: str) -> bool:
     """Whether `name` is written as the venue writes its names: camel case, ASCII letters and digits."""
-    return name.isalnum() and name.isascii() and name[:1].islower() and len(name) <= NAME_LIMIT
+    return len(name) <= NAME_LIMIT and _is_camel_case(name)
+
+
+@lru_cache(maxsize=1024)  # of short names only, so strangers cannot fill the memory with it
+def _is_camel_case(name: str) -> bool:
+    return name.isalnum() and name.isascii() and name[:1].islower()
 
 
 def _read(raw: bytes, values: dict[str, str], folded: set[str]) -> None:
