@@ -12,7 +12,7 @@ from stack import Account, Stack
 
 STEP_UP = -40101
 EXECUTION_UNKNOWN = -1007
-LEVERAGE_BUSY = -40108
+SYMBOL_BUSY = -40108
 SYMBOLS = "/fapi/v1/symbolConfig"
 LEVERAGE = "/fapi/v1/leverage"
 SLOW_MS = 400  # the venue's answer to a read; under the half second for which the gateway waits
@@ -88,5 +88,5 @@ def test_no_leverage_is_raised_over_an_order_of_which_nobody_knows(stack: Stack,
     assert thief.order("BTCUSDT").code == EXECUTION_UNKNOWN
     # The venue has not taken it yet, so nothing seems to be open; raising the leverage now would catch it on its way.
     raised = thief.leverage(125)
-    assert raised.code == LEVERAGE_BUSY, raised
-    assert thief.leverage(125, "ETHUSDT").code != LEVERAGE_BUSY, "other symbols go on"
+    assert raised.code == SYMBOL_BUSY, raised
+    assert thief.leverage(125, "ETHUSDT").code != SYMBOL_BUSY, "other symbols go on"

@@ -59,7 +59,7 @@ def test_a_reading_that_a_leverage_change_overtook_is_void() -> None:
         # An ordinary order begins a reading that is slow to come back.
         waiting = asyncio.ensure_future(facts.asked_by_call(ACCOUNT, venue.read, {SYMBOL}).recent())
         await venue.begun(0)
-        async with facts.leverage_change(ACCOUNT, SYMBOL):
+        async with facts.change(ACCOUNT, SYMBOL):
             pass  # forwarded, and answered: 75x
         await venue.answered(0, configuration(20))
         assert await waiting == {}
@@ -80,7 +80,7 @@ def test_a_reading_in_the_background_that_a_change_overtook_is_not_kept() -> Non
         clock.tick(Limits().leverage_fresh_ms // 2 + 1)
         await facts.asked_by_call(ACCOUNT, venue.read, {SYMBOL}).recent()  # renews behind the call's back
         await venue.begun(1)
-        async with facts.leverage_change(ACCOUNT, SYMBOL):
+        async with facts.change(ACCOUNT, SYMBOL):
             pass
         await venue.answered(1, configuration(20))
         await asyncio.sleep(0.01)
@@ -97,7 +97,7 @@ def test_a_reading_that_is_back_when_the_change_ends_is_void_too() -> None:
 
     async def story() -> None:
         facts, venue, _ = facts_and_venue()
-        change = facts.leverage_change(ACCOUNT, SYMBOL)
+        change = facts.change(ACCOUNT, SYMBOL)
         await change.__aenter__()
         waiting = asyncio.ensure_future(facts.asked_by_call(ACCOUNT, venue.read, {SYMBOL}).recent())
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.live import OTHER_SYMBOLS, SYMBOL, Live, wait_for
 from leverlock.domain.limits import Limits
-from leverlock.gateway.facts import DRAIN_SECONDS, LINGER_MARGIN_SECONDS, LeverageBusy, VenueFacts
+from leverlock.gateway.facts import DRAIN_SECONDS, LINGER_MARGIN_SECONDS, SymbolBusy, VenueFacts
 from world import SettableClock
 
 ACCOUNT = "up_1"
@@ -31,6 +31,7 @@ def lanes() -> VenueFacts:
     return VenueFacts(SettableClock(), Limits())
 
 
+@pytest.mark.bar("B51")
 def test_a_change_waits_for_orders_in_flight_and_orders_see_it_coming() -> None:
     async def story() -> list[str]:
         facts, told = lanes(), []
@@ -43,7 +44,7 @@ def test_a_change_waits_for_orders_in_flight_and_orders_see_it_coming() -> None:
                 told.append("order is back")
 
         async def change() -> None:
-            async with facts.leverage_change(ACCOUNT, SYMBOL):
+            async with facts.change(ACCOUNT, SYMBOL):
                 told.append("change leaves")
 
         first = asyncio.ensure_future(order())
@@ -68,13 +69,13 @@ def test_a_change_is_refused_when_an_order_hangs_or_another_change_is_there() ->
         facts = lanes()
         with facts.order(ACCOUNT, {SYMBOL, "ETHUSDT"}):
             began = time.monotonic()
-            with pytest.raises(LeverageBusy):
-                async with facts.leverage_change(ACCOUNT, SYMBOL):
+            with pytest.raises(SymbolBusy):
+                async with facts.change(ACCOUNT, SYMBOL):
                     raise AssertionError("it went ahead")
             assert DRAIN_SECONDS - 0.01 <= time.monotonic() - began < DRAIN_SECONDS + 0.3
-            async with facts.leverage_change(ACCOUNT, "SOLUSDT"):
-                with pytest.raises(LeverageBusy):
-                    async with facts.leverage_change(ACCOUNT, "SOLUSDT"):
+            async with facts.change(ACCOUNT, "SOLUSDT"):
+                with pytest.raises(SymbolBusy):
+                    async with facts.change(ACCOUNT, "SOLUSDT"):
                         raise AssertionError("it went ahead")
         assert facts._lanes == {}
 
@@ -96,11 +97,11 @@ def test_lanes_leave_nothing_behind() -> None:
                     if number % 3 == 0:
                         raise RuntimeError
             else:
-                async with facts.leverage_change(f"up_{number % 7}", min(symbols)):
+                async with facts.change(f"up_{number % 7}", min(symbols)):
                     await asyncio.sleep(rng.random() / 100)
                     if number % 2:
                         raise RuntimeError
-        except (RuntimeError, LeverageBusy):
+        except (RuntimeError, SymbolBusy):
             pass
 
     async def story() -> None:
@@ -275,3 +276,31 @@ def check_log(live: Live, leverage: dict[str, int]) -> None:
             symbol = "ETHUSDT" if "ETHUSDT" in said["batchOrders"] else SYMBOL
             above += [call["number"]] if leverage[symbol] > 50 else []
     assert above == []
+
+
+@pytest.mark.mission("M16")
+@pytest.mark.bar("B51")
+def test_a_repetition_of_the_margin_mode_cannot_undo_a_switch_that_overtakes_it(live: Live) -> None:
+    """*Crossed* while it is crossed needs no code; it must not arrive after the owner's switch to isolated."""
+    alice = live.party(leverage={SYMBOL: 20})
+    bot, thief = live.client(alice), live.client(alice)
+    asked = bot.margin_mode("ISOLATED")
+    live.approve(alice, asked.challenge)
+    assert bot.order(**FLEETING).status == 200
+    live.venue.clear_calls()
+    # What the thief's call reads is true when it leaves the venue, and comes back late; so does the switch's answer.
+    live.venue.add_fault("/fapi/v1/symbolConfig", method="GET", when="after", delay_ms=350)
+    live.venue.add_fault("/fapi/v1/marginType", method="POST", when="after", delay_ms=700)
+    with ThreadPoolExecutor() as pool:
+        racing = pool.submit(thief.margin_mode, "CROSSED")
+        wait_for(lambda: len(live.venue.calls("/fapi/v1/symbolConfig")) == 1)
+        switch = bot.margin_mode("ISOLATED")
+        undone = racing.result()
+    switched = [call["body"].split("marginType=")[1].split("&")[0] for call in live.executed() if call["acted"]]
+    if switch.status == 200:
+        assert switched == ["ISOLATED"]
+    else:
+        assert (switch.code, switched) == (-40108, []), switch
+        assert undone.code == -4046, undone  # it was crossed still
+        assert bot.margin_mode("ISOLATED").status == 200
+    assert live.venue.account(alice.venue_account)["symbols"][SYMBOL]["isolated"] is True

@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from leverlock import access_log
-from leverlock.domain.action import Action, Facts
+from leverlock.domain.action import Action
 from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET, ORDER_CANCEL
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
@@ -32,7 +32,7 @@ from leverlock.gateway.binance.parameters import unsigned_parameters
 from leverlock.gateway.binance.signature import SignedCall
 from leverlock.gateway.callers import Callers
 from leverlock.gateway.door import Door, Meter
-from leverlock.gateway.facts import Hold, LeverageBusy, VenueFacts
+from leverlock.gateway.facts import Hold, SymbolBusy, VenueFacts
 from leverlock.gateway.forwarding import forward, known, passed_on, plain_query, unknown_reason
 from leverlock.gateway.gate import CancelRuled, Gate
 from leverlock.gateway.refusals import Answer
@@ -40,7 +40,7 @@ from leverlock.gateway.replay import ReplayRefused
 from leverlock.gateway.target import NonCanonicalTarget, canonical_path
 from leverlock.gateway.upstream import Outcome
 from leverlock.gateway.venue import VenueAccount
-from leverlock.gateway.venue_answers import exposure
+from leverlock.gateway.venue_answers import exposure, setting
 
 __all__ = ["Door", "Gateway", "Meter"]
 
@@ -49,7 +49,7 @@ _log = structlog.get_logger("leverlock.gateway")
 CHALLENGES: Final = "/leverlock/v1/challenges/"
 
 
-_TYPED: Final = (NonCanonicalTarget, BinanceError, ReplayRefused, LeverageBusy, CancelRuled, Refused)
+_TYPED: Final = (NonCanonicalTarget, BinanceError, ReplayRefused, SymbolBusy, CancelRuled, Refused)
 
 
 class Gateway:
@@ -96,7 +96,7 @@ class Gateway:
             return refusals.failure(incident)
 
     async def handle(self, scope: Scope, body: bytes) -> Answer:
-        """One call. Raises BinanceError, ReplayRefused, LeverageBusy, Refused."""
+        """One call. Raises BinanceError, ReplayRefused, SymbolBusy, Refused."""
         path = canonical_path(scope["raw_path"])
         query: bytes = scope["query_string"]
         if path.startswith(CHALLENGES) and scope["method"] == "GET":
@@ -124,21 +124,19 @@ class Gateway:
             return passed_on(await forward(account, endpoint, call, known(endpoint, call.parameters).items()))
         action = read(endpoint.action, call.parameters)
         code = call.otp or header(scope, b"leverlock-code")
-        if endpoint.action is LEVERAGE_SET:
-            return await self._change_leverage(account, endpoint, call, action, code)
+        if endpoint.action is LEVERAGE_SET or endpoint.action is MARGIN_MODE_SET:
+            return await self._change_setting(account, endpoint, call, action, code)
         return await self._order(account, endpoint, call, action, code)
 
     async def _order(
         self, account: VenueAccount, endpoint: Endpoint, call: SignedCall, action: Action, code: str
     ) -> Answer:
-        """Orders, amendments and modes: counted in flight before the leverage is looked at."""
+        """Orders, amendments and the position mode: counted in flight before the leverage is looked at."""
         upstream_id, symbols = account.upstream_id, symbols_of(action)
         spent: Challenge | None = None
         with self._facts.order(upstream_id, symbols) as hold:
             facts = self._facts.asked_by_call(upstream_id, account.read, symbols)
-            # A switch of the margin mode shows against the mode of this moment alone.
-            known_facts = await (facts.now() if endpoint.action is MARGIN_MODE_SET else facts.recent())
-            judged = with_facts(action, known_facts)
+            judged = with_facts(action, await facts.recent())
             if not self._gate.allowed_from_snapshot(account, judged):
                 judged = with_facts(action, await facts.now())
                 passage = await self._gate.redeem(account, judged, code)
@@ -146,19 +144,20 @@ class Gateway:
                     return passage
                 spent = passage
             outcome = await self._execute(account, endpoint, call, judged, spent=spent, hold=hold)
-            if endpoint.action is MARGIN_MODE_SET:
-                self._facts.forget(upstream_id)
         return passed_on(outcome)
 
-    async def _change_leverage(
+    async def _change_setting(
         self, account: VenueAccount, endpoint: Endpoint, call: SignedCall, action: Action, code: str
     ) -> Answer:
-        """A leverage change has its symbol to itself, from the reading of its exposure to the venue's answer."""
+        """A change of leverage or margin mode has its symbol to itself, from the first reading to the venue's answer.
+
+        Without that, a change that seemed to be none when it was judged could undo one that was approved meanwhile.
+        """
         symbol = action.fields["symbol"]
+        look = exposure if endpoint.action is LEVERAGE_SET else setting
         spent: Challenge | None = None
-        async with self._facts.leverage_change(account.upstream_id, symbol) as hold:
-            facts: dict[str, Facts] = {symbol: await exposure(account.read, symbol)}
-            judged = with_facts(action, facts)
+        async with self._facts.change(account.upstream_id, symbol) as hold:
+            judged = with_facts(action, {symbol: await look(account.read, symbol)})
             if not self._gate.allowed_from_snapshot(account, judged):
                 passage = await self._gate.redeem(account, judged, code)
                 if isinstance(passage, Answer):
@@ -230,8 +229,8 @@ def _refusal(problem: Exception) -> Answer:
             return refusals.answer(refusals.Row(problem.status, problem.code, problem.message))
         case ReplayRefused():
             return refusals.answer(refusals.REPLAYED)
-        case LeverageBusy():
-            return refusals.answer(refusals.LEVERAGE_BUSY)
+        case SymbolBusy():
+            return refusals.answer(refusals.SYMBOL_BUSY)
         case CancelRuled():
             return refusals.answer(refusals.CANCEL_RULED)
         case Refused():

@@ -1,11 +1,11 @@
 """What the venue says of a symbol, how old that is, and what is on its way there.
 
 Leverage is a setting of the account's symbol at the venue and changes behind our back, so it is read, kept for at most
-`leverage_fresh_ms`, and read again before an approval is spent. An order and a leverage change of one symbol are kept
-apart: an order counts itself in flight before it looks at the leverage; a leverage change marks the symbol, waits until
-nothing is in flight, and only then reads, decides and forwards. While the mark stands the leverage is unknown, and
-unknown means challenge. When a change ends, every reading that began before its end is void, also one that is still on
-its way back: it may show the symbol as it was.
+`leverage_fresh_ms`, and read again before an approval is spent. An order and a change (of leverage or margin mode) of
+one symbol are kept apart: an order counts itself in flight before it looks at the leverage; a change marks the symbol,
+waits until nothing is in flight, and only then reads, decides and forwards. While the mark stands the leverage is
+unknown, and unknown means challenge. When a change ends, every reading that began before its end is void, also one that
+is still on its way back: it may show the symbol as it was.
 
 A call whose outcome nobody knows may still arrive: what it held is held until the venue would refuse it as too old.
 
@@ -30,12 +30,12 @@ from leverlock.ports import Clock
 
 _log = structlog.get_logger("leverlock.gateway")
 
-DRAIN_SECONDS: Final = 0.8  # how long a leverage change waits for orders in flight
+DRAIN_SECONDS: Final = 0.8  # how long a change waits for orders in flight
 LINGER_MARGIN_SECONDS: Final = 1.0  # a call that the venue took in the last millisecond of its window is acted on then
 KEPT_ACCOUNTS: Final = 10_000
 
 
-class LeverageBusy(Exception):
+class SymbolBusy(Exception):
     """Orders of the symbol stayed in flight for too long; nothing was changed."""
 
 
@@ -177,11 +177,11 @@ class VenueFacts:
             self._drop_idle(upstream_id, symbol, lane)
 
     @asynccontextmanager
-    async def leverage_change(self, upstream_id: str, symbol: str) -> AsyncIterator[Hold]:
-        """Have the symbol to oneself. Raises LeverageBusy when another change, or an order, does not make way."""
+    async def change(self, upstream_id: str, symbol: str) -> AsyncIterator[Hold]:
+        """Have the symbol to oneself. Raises SymbolBusy when another change, or an order, does not make way."""
         lane = self._lanes.setdefault((upstream_id, symbol), _Lane())
         if lane.marks:
-            raise LeverageBusy
+            raise SymbolBusy
         lane.marks += 1
         hold = Hold()
         try:
@@ -261,7 +261,7 @@ async def _drained(lane: _Lane) -> None:
     try:
         await asyncio.wait_for(lane.drained.wait(), DRAIN_SECONDS)
     except TimeoutError:
-        raise LeverageBusy from None
+        raise SymbolBusy from None
     finally:
         lane.drained = None
 

@@ -45,8 +45,8 @@ CANCEL_RULED: Final = Row(
     -40114,
     "A rule of the policy in force stops this cancel, and it cannot be approved here. Nothing was executed.",
 )
-LEVERAGE_BUSY: Final = Row(
-    400, -40108, "Orders of this symbol are in flight; the leverage was not changed. Send it again."
+SYMBOL_BUSY: Final = Row(
+    400, -40108, "Orders or changes of this symbol are in flight. Nothing was changed; send it again."
 )
 UNKNOWN_OUTCOME: Final = Row(
     503,

@@ -43,6 +43,15 @@ async def exposure(read: VenueRead, symbol: str) -> Facts:
     return facts
 
 
+async def setting(read: VenueRead, symbol: str) -> Facts:
+    """Current leverage and margin mode of a symbol; nothing when they are not told."""
+    try:
+        found = await asyncio.wait_for(read("/fapi/v1/symbolConfig", {"symbol": symbol}), READ_SECONDS)
+    except TimeoutError:
+        return {}
+    return (configured_symbols(found) or {}).get(symbol, {})
+
+
 def _open(position: Any) -> bool:
     """Whether a position is open; anything unreadable counts as open."""
     try:
