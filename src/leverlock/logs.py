@@ -1,8 +1,8 @@
 """Logs: one JSON object per line on standard error, or readable lines on a terminal.
 
-Whatever is logged here or through the standard library, by us or by a library, passes the same redaction and carries
-the correlation id of the request it belongs to. An event cannot forge a second one: control and direction characters
-are escaped in both forms (B91).
+Whatever is logged here or through the standard library, by us or by a library, passes the same redaction. An event
+cannot forge a second one: control and direction characters are escaped in both forms (B91). The id by which a caller
+can name his call stands in the access log and beside an unforeseen failure; who writes those names it himself.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ import logging
 import sys
 import unicodedata
 from collections.abc import MutableMapping
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars, merge_contextvars
 from structlog.stdlib import ProcessorFormatter
 
 from leverlock import access_log
 from leverlock.redaction import redacted
-
-CORRELATION: Final = "correlation_id"
 
 Event = MutableMapping[str, Any]
 Format = Literal["auto", "json", "console"]
@@ -31,7 +28,6 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
     out = stream or sys.stderr
     console = form == "console" or (form == "auto" and out.isatty())
     shared: list[structlog.typing.Processor] = [
-        merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -70,18 +66,6 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
 def redact(_logger: Any, _method: str, event: Event) -> Event:
     """The processor through which every event passes last."""
     return {name: redacted(name, value) for name, value in event.items()}
-
-
-def bind_correlation(correlation_id: str) -> None:
-    """Give everything logged from here on, in this task, the id that the caller's answer also carries."""
-    clear_contextvars()
-    bind_contextvars(**{CORRELATION: correlation_id})
-
-
-def correlation_id() -> str | None:
-    """The id of the request under way, if there is one."""
-    found = get_contextvars().get(CORRELATION)
-    return None if found is None else str(found)
 
 
 def _exception_without_values(_logger: Any, _method: str, event: Event) -> Event:

@@ -18,8 +18,6 @@ from leverlock_paper.prices import TICK_MS
 from leverlock_paper.symbols import SYMBOLS
 from leverlock_paper.venue import Venue
 
-LIQUIDATION_FEE = Decimal("0.0125")
-
 
 def is_due(venue: Venue, now: int) -> bool:
     """Whether the price may have moved since the last look, or a countdown has run out."""

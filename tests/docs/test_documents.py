@@ -6,6 +6,11 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
+
+from leverlock.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -34,6 +39,7 @@ DOWNLOAD = re.compile(
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
+LEVERLOCK = re.compile(r"`(?:\.venv/bin/)?leverlock ([^`\n]+)`")
 MAKE = re.compile(r"(?:^|[`$;&]|\s{2,})\s*make +([a-z][a-z-]*)", re.MULTILINE)
 
 
@@ -79,6 +85,19 @@ def verbs() -> set[str]:
     return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
+def wrong_commands(text: str) -> Iterator[str]:
+    """Calls of `leverlock` in a text that name a command or an option which the program does not have."""
+    for line in LEVERLOCK.findall(text):
+        command: Any = typer.main.get_command(app)
+        words = line.split()
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        options = {option for parameter in command.params for option in parameter.opts}
+        unknown = [word for word in words if word.startswith("-") and word not in options]
+        if unknown or (words and hasattr(command, "commands") and not words[0].startswith("-")):
+            yield line
+
+
 def addresses(text: str) -> list[str]:
     """Registry hosts and download addresses in a text."""
     return [host for host in REGISTRIES if host in text] + [hit.group() for hit in DOWNLOAD.finditer(text)]
@@ -100,6 +119,15 @@ def test_every_make_command_in_a_document_exists() -> None:
         for verb in commands(path.read_text(encoding="utf-8")) - verbs()
     }
     assert not found, "\n".join(sorted(found))
+
+
+def test_every_leverlock_command_in_a_document_exists() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: leverlock {line}"
+        for path in documents()
+        for line in wrong_commands(path.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_make_alone_lists_exactly_the_verbs() -> None:
@@ -127,6 +155,8 @@ def test_the_rules_see_what_they_are_for() -> None:
     assert list(broken_links(here, page + "`[f](code.md)`\n```\n[g](code.md)\n```\n")) == ["#nowhere", "gone.md"]
     told = "```\nmake demo   # x\n  make test\n```\nto make up `make bars PROVE=1`"
     assert sorted(commands(told)) == ["bars", "demo", "test"]
+    called = "`leverlock key create --account a` `leverlock key make` `.venv/bin/leverlock account create --login a`"
+    assert list(wrong_commands(called)) == ["key make", "account create --login a"]
     host = REGISTRIES[0]
     assert addresses(f"see {host}") == [host]
     web = "https:/"  # in two parts, for the same reason as the hosts

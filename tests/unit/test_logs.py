@@ -1,8 +1,7 @@
-"""Logs: no secret in any form, no forged line, and the correlation id of the request (B85, B91)."""
+"""Logs: no secret in any form, and no forged line (B85, B91)."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -182,25 +181,6 @@ def test_no_value_moves_the_cursor_of_a_terminal(value: str) -> None:
     assert written.count("\n") == 1
     assert written.endswith("\n")
     assert all(c.isprintable() for c in written.rstrip("\n"))
-
-
-def test_lines_of_a_request_carry_its_id_and_no_other(lines: Log) -> None:
-    async def request(name: str) -> None:
-        logs.bind_correlation(name)
-        await asyncio.sleep(0)
-        structlog.get_logger("test").info("one", of=name)
-        assert logs.correlation_id() == name
-        await asyncio.sleep(0)
-        logging.getLogger("library").info("two")
-
-    async def both() -> None:
-        await asyncio.gather(*(asyncio.create_task(request(name)) for name in ("r1", "r2")))
-
-    asyncio.run(both())
-    found = [line for line in lines() if line["logger"] in ("test", "library")]
-    assert sorted(line[logs.CORRELATION] for line in found) == ["r1", "r1", "r2", "r2"]
-    assert all(line["of"] == line[logs.CORRELATION] for line in found if "of" in line)
-    assert logs.correlation_id() is None
 
 
 def test_the_level_holds_for_libraries_too() -> None:

@@ -19,7 +19,6 @@ from leverlock.ports import SealBroken, Transaction
 BINANCE = "binance-usdm"
 BASES = ("fapi", "sapi", "api")
 DATA = "futures"  # `/futures/data/…` is served by the futures host
-RAW_PUBLIC_KEY_BYTES = 32
 
 
 class ConnectVenue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

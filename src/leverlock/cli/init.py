@@ -112,5 +112,5 @@ path = "keyring.json"
 # sender = "Acme security <security@example.com>"
 
 [webhook]
-# secret_file = "webhook-secret"
+# hosts = ["hooks.example.com"]
 """

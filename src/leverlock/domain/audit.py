@@ -32,8 +32,6 @@ class EventKind(StrEnum):
     ENROLMENT_STARTED = "enrolment.started"
     ENROLMENT_CONFIRMED = "enrolment.confirmed"
     ENROLMENT_EXPIRED = "enrolment.expired"
-    PROTECTION_ENABLED = "protection.enabled"
-    AUTHENTICATOR_REPLACED = "authenticator.replaced"
     AUTHENTICATOR_DISABLED = "authenticator.disabled"
     RECOVERY_CODES_ISSUED = "recovery_codes.issued"
     CHALLENGE_CREATED = "challenge.created"

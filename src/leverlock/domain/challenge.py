@@ -20,7 +20,6 @@ from typing import Final
 
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.limits import Limits
 from leverlock.domain.requirement import Requirement
 
 
@@ -107,10 +106,6 @@ class Challenge:
         if state is State.EXPIRED:
             raise Refused(Reason.GRANT_EXPIRED)
         raise Refused(Reason.NOT_APPROVED, f"the challenge is {state}", facts={"state": state.value})
-
-    def after_wrong_answer(self, limits: Limits) -> State:
-        """The state after one more wrong answer: the last one allowed kills the challenge (B48)."""
-        return State.FAILED if self.wrong_answers + 1 >= limits.challenge_wrong_answers else State.PENDING
 
 
 def may_step(before: State, after: State) -> bool:

@@ -1,4 +1,4 @@
--- Every statement of the request path, by name. One text serves every engine; `store/acts_*.py` give them their types.
+-- Every statement of the request path, by name, for SQLite; `store/acts_*.py` give them their types.
 -- Whatever is used once is consumed by one conditional write (marked ONCE): its row count says who got it.
 
 -- name: lock_account

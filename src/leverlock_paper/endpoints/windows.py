@@ -8,7 +8,6 @@ from leverlock_paper.errors import refusal
 from leverlock_paper.venue import Call
 
 END_OF_TIME = 10**15
-WINDOW_FIELDS = "startTime endTime limit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,28 +155,3 @@ def test_a_grant_is_spent_until_it_expires_and_no_millisecond_longer() -> None:
 def test_an_approval_without_a_grant_s_end_is_over() -> None:
     """A row in which the grant was never written must not live for ever."""
     assert reason(challenge(State.APPROVED, grant_expires_at=0).must_be_granted, 0) is Reason.GRANT_EXPIRED
-
-
-# --- wrong answers ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.bar("B48")
-@pytest.mark.parametrize("limit", [1, 2, 5])
-def test_the_last_wrong_answer_kills_it(limit: int) -> None:
-    limits = replace(LIMITS, challenge_wrong_answers=limit)
-    after = [challenge(State.PENDING, wrong_answers=n).after_wrong_answer(limits) for n in range(limit + 2)]
-    assert after == [State.PENDING] * (limit - 1) + [State.FAILED] * 3
-
-
-@pytest.mark.bar("B48")
-def test_after_five_the_sixth_is_refused_even_if_right() -> None:
-    """Answer by answer, as a use case drives it."""
-    current, evaluated = challenge(State.PENDING), 0
-    for _ in range(10):
-        if reason(current.must_be_pending, CREATED) is not None:
-            break
-        evaluated += 1
-        current = replace(current, wrong_answers=current.wrong_answers + 1, state=current.after_wrong_answer(LIMITS))
-    assert evaluated == 5
-    assert reason(current.must_be_pending, CREATED) is Reason.CHALLENGE_FAILED
-    assert reason(current.must_be_granted, CREATED) is Reason.NOT_APPROVED

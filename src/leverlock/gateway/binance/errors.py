@@ -72,14 +72,6 @@ class EmptyParameter(BinanceError):
         super().__init__(f"Parameter '{name}' was empty.")
 
 
-class BadKeyFormat(BinanceError):
-    status = 401
-    code = -2014
-
-    def __init__(self) -> None:
-        super().__init__("API-key format invalid.")
-
-
 class RejectedKey(BinanceError):
     """Unknown, revoked or foreign key: one answer for all of them (B62)."""
 
