@@ -255,7 +255,7 @@ class Leverlock:
     def start_enrolment(self, token: str, environment: Environment | str) -> Enrolment | Asked:
         """Begin binding an app to an environment; `Asked` where a proof is needed first, then call again.
 
-        Raises Refused: PASSWORD_TOO_OLD and others.
+        Raises Refused: PASSWORD_TOO_OLD (sign in again), ACCOUNT_LOCKED, NO_USABLE_FACTOR, and what `authorize` raises.
         """
         where = Environment(environment)
 

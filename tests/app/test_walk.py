@@ -1,4 +1,4 @@
-"""A random walk over the verbs, against a model that knows the rules by heart (SECURITY-BAR 4.1).
+"""A random walk over the verbs, against a model that knows the rules by heart.
 
 The model predicts every answer to a proof exactly, and says after every verb which rows may have changed and how;
 nothing else may. I1-I3, I5-I7, I9-I13 and I18 are named where they are held; I4 with a list of what was executed.

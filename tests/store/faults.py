@@ -1,6 +1,6 @@
 """Connections that fail on demand, given to the store as its `connect`, and a port that raises on demand.
 
-The product holds no switch for any of it (ARCHITECTURE: failpoints are wrappers from the tests).
+The product holds no switch for any of it: failpoints are wrappers from the tests.
 """
 
 from __future__ import annotations

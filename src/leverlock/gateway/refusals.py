@@ -1,6 +1,6 @@
 """What a caller on a venue path is told: one table from reason to HTTP status and code.
 
-A step-up is HTTP 401 with code -40101 (VENUE dialect: one request sent, a typed exception, the text reaches the user
+A step-up is HTTP 401 with code -40101 (ADR 0005: one request sent, a typed exception, the text reaches the user
 in every client that was driven). Codes -40101 to -40114 are in no client's table, so none of them is retried.
 """
 
