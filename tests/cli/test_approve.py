@@ -308,3 +308,29 @@ def test_the_session_ends_with_the_command(scene: Scene) -> None:
     scene.installation("approve", "--login", "alice")
     calls = [(line["method"], line["route"], line["status"]) for line in scene.server.log() if line["event"] == "call"]
     assert calls[-1] == ("DELETE", "/v1/sessions/current", 204)
+
+
+@pytest.mark.mission("M8")
+@pytest.mark.mission("M9")
+def test_an_app_is_bound_in_a_terminal(scene: Scene) -> None:
+    """Another market beside the one that is on: its own key, its own code, ten recovery codes, once."""
+    terminal = Terminal(scene.installation, "enrol", "spot", "--login", "alice")
+    terminal.expect("Password: ")
+    terminal.type(PASSWORD)
+    shown = terminal.expect("Code: ")
+    assert "█" in shown or "▀" in shown
+    secret = re.search(r"key ((?:[A-Z2-7]{4} ?){8})", shown)
+    assert secret is not None
+    app = pyotp.TOTP(secret[1].replace(" ", ""))
+    live = {app.at(int(time.time()) + 30 * step) for step in (-1, 0, 1, 2)}
+    terminal.type(next(code for code in ("000000", "111111", "222222", "333333", "444444") if code not in live))
+    assert "Wrong answer" in terminal.expect("Code: ")
+    terminal.type(app.now())
+    told = terminal.expect("Recovery codes")
+    assert "Spot is protected" in told
+    assert terminal.close() == 0
+    scene.owner.token = ""  # a new factor ends the sessions before it
+    scene.owner.token = scene.owner.api("POST", "/v1/sessions", {"login": "alice", "password": PASSWORD})["token"]
+    shown_states = scene.owner.api("GET", "/v1/environments")["environments"]
+    states = {one["environment"]: one["state"] for one in shown_states}
+    assert (states["spot"], states["futures"], states["margin"]) == ("on", "on", "never_enabled")

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from leverlock.cli.api_client import ApiClient
-from leverlock.cli.options import Config, Json, PasswordFile, load
+from leverlock.cli.options import Config, Json, PasswordFile
 from leverlock.cli.output import CommandError, Exit, note, tell
+from leverlock.cli.owner import api_address, digits, sign_in
 from leverlock.cli.secret_input import secret
 
 MOST = 5  # challenges that one code may approve together (semantics 12)
@@ -53,8 +54,8 @@ def approve(
     Without --challenge, --deny or --not-me it asks; with --json and none of them it only lists. One code approves up
     to five challenges that you mark yourself, and none is marked for you.
     """
-    with ApiClient(api_url or _api_url(config)) as api:
-        password = _sign_in(api, login, password_file, login_code_file)
+    with ApiClient(api_url or api_address(config)) as api:
+        password = sign_in(api, login, password_file, login_code_file)
         waiting = _waiting(api, wait=wait)
         if challenge or deny or not_me:
             done = _answer_named(api, waiting, challenge or [], deny or [], not_me or [], code_file, password)
@@ -64,31 +65,6 @@ def approve(
             tell({"challenges": waiting}, as_json=True)
         else:
             _converse(api, waiting, password)
-
-
-def _api_url(config: Path | None) -> str:
-    """Where the running server says that its API is; else where the settings say it would be."""
-    from leverlock.addresses import public_url
-    from leverlock.cli.connection import ask_server
-
-    settings = load(config).settings
-    told = settings.server.api_url
-    if told is None:
-        try:
-            server = ask_server(settings.admin.socket, "GET", "/")
-        except CommandError:
-            server = None  # another user's server: its API is for everybody, its admin socket is not
-        told = server["addresses"]["api"] if server is not None else None
-    return told or public_url(settings, "api")
-
-
-def _sign_in(api: ApiClient, login: str | None, password_file: Path | None, code_file: Path | None) -> str:
-    name = login or str(typer.prompt("Login", err=True))
-    password = secret("password", file=password_file, prompt="Password")
-    if api.sign_in(name, password) == "login_challenge":
-        code = secret("login_code", file=code_file, prompt="Login code")
-        api.call("POST", "/v1/sessions/current/login-challenge", {"code": _digits(code)})
-    return password
 
 
 def _waiting(api: ApiClient, *, wait: bool = False) -> list[dict[str, Any]]:
@@ -169,7 +145,7 @@ def _marked(waiting: list[dict[str, Any]], words: list[str]) -> list[dict[str, A
 
 
 def _prove(api: ApiClient, marked: list[dict[str, Any]], code: str, password: str) -> list[dict[str, Any]]:
-    body: dict[str, Any] = {"challenges": [one["id"] for one in marked], "code": _digits(code)}
+    body: dict[str, Any] = {"challenges": [one["id"] for one in marked], "code": digits(code)}
     if any("password" in one["requires"] for one in marked):
         # "Typed anew" is what the action asks for: the one of the sign-in a moment ago is not enough at a terminal.
         body["password"] = secret("password", file=None, prompt="Master password") if os.isatty(0) else password
@@ -185,11 +161,6 @@ def _shown(one: dict[str, Any], number: int | None = None) -> list[str]:
     details = [f"     {label.ljust(width)}  {value}" for label, value in one["lines"]]
     asked = f"     asked by {one['asked_by']}, {one['environment']}, {left} s left, requires "
     return [title, *details, asked + " and ".join(one["requires"]), ""]
-
-
-def _digits(code: str) -> str:
-    """Apps show a code in groups; the blanks between them are not part of it."""
-    return code.replace(" ", "")
 
 
 def _id(text: str) -> str:

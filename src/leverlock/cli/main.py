@@ -16,6 +16,7 @@ from leverlock.cli import (
     config,
     demo,
     doctor,
+    enrol,
     init,
     integrator,
     key,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("enrol")(enrol.enrol)
 app.command("approve")(approve.approve)
 app.add_typer(account.app, name="account")
 app.add_typer(key.app, name="key")
