@@ -34,7 +34,8 @@ def test_the_commands_are_these() -> None:
     assert sorted(EVERY) == [
         "account create", "account list", "account lock", "account unlock", "approve", "audit verify", "config check",
         "config schema", "config show", "demo", "doctor", "enrol", "healthcheck", "init", "integrator create",
-        "integrator list", "integrator revoke", "key create", "key list", "key revoke", "keyring init", "notice list", "notice set",
+        "integrator list", "integrator revoke", "key create", "key list", "key revoke", "keyring init",
+        "notice list", "notice set",
         "operator create", "operator list", "policy check", "policy show", "serve", "venue connect", "venue list",
         "venue remove", "venue test",
     ]  # fmt: skip
