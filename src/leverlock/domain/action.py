@@ -8,7 +8,7 @@ decides whether two requests mean the same (B41, B42).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -87,7 +87,23 @@ class Action:
     @property
     def attributes(self) -> Attributes:
         """Every declared attribute that has a value; facts not given are UNKNOWN."""
-        return _Attributes(self)
+        return self.attributes_of((*self.fields, *self.type.facts, *self.type.derived))
+
+    def attributes_of(self, names: Iterable[str]) -> Attributes:
+        """Those of `names` alone: a decision reads two or three of a dozen, and typing them all costs more than it."""
+        row = self.type
+        values: dict[str, AttributeValue | Unknown] = {}
+        derived = False
+        for name in names:
+            if name in row.derived:
+                derived = True
+            elif name in row.facts:
+                values[name] = typed(row.facts[name].kind, self.facts[name]) if name in self.facts else UNKNOWN
+            elif name in self.fields:
+                values[name] = typed(row.fields[name].kind, self.fields[name])
+        if derived:
+            values.update(row.derive(self.fields, self.facts))
+        return values
 
     @property
     def parts(self) -> tuple[Action, ...]:
@@ -109,30 +125,6 @@ class Action:
     def bound_facts(self) -> bytes:
         """The facts under which it was judged, canonical; any change of them voids an approval (B51)."""
         return canonical_json([dict(part.facts) for part in self.parts])
-
-
-class _Attributes(Mapping[str, AttributeValue | Unknown]):
-    """An action's attributes, each typed when it is asked for: a decision reads two or three of a dozen."""
-
-    __slots__ = ("_action",)
-
-    def __init__(self, action: Action) -> None:
-        self._action = action
-
-    def __getitem__(self, name: str) -> AttributeValue | Unknown:
-        action, declared = self._action, self._action.type
-        if name in declared.derived:
-            return declared.derive(action.fields, action.facts)[name]
-        if name in declared.facts:
-            return typed(declared.facts[name].kind, action.facts[name]) if name in action.facts else UNKNOWN
-        return typed(declared.fields[name].kind, action.fields[name])
-
-    def __iter__(self) -> Iterator[str]:
-        declared = self._action.type
-        return iter(dict.fromkeys((*self._action.fields, *declared.facts, *declared.derived)))
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
 
 
 def typed(kind: Kind, text: str) -> AttributeValue:

@@ -85,9 +85,13 @@ class _Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """All rules of one action, grouped by the attributes that their equality conditions read."""
+    """All rules of one action, grouped by the attributes that their equality conditions read.
+
+    `reads` names every attribute that a condition of any of them speaks about.
+    """
 
     rules: tuple[Rule, ...]
+    reads: tuple[str, ...]
     groups: tuple[tuple[tuple[str, ...], dict[tuple[AttributeValue, ...], _Cell]], ...]
 
     def demand(self, attributes: Attributes) -> Requirement | None:
@@ -144,9 +148,13 @@ class Policy:
         bucket = self.buckets.get(action_name)
         return None if bucket is None else bucket.demand(attributes)
 
+    def _demand_of(self, part: Action) -> Requirement | None:
+        bucket = self.buckets.get(part.type.name)
+        return None if bucket is None else bucket.demand(part.attributes_of(bucket.reads))
+
     def requirement(self, action: Action) -> Requirement | None:
         """What `action` demands: for a bundle that of all its legs together, and never below the type's floor."""
-        demands = [self.demand(part.type.name, part.attributes) for part in action.parts]
+        demands = [self._demand_of(part) for part in action.parts]
         demanded = [demand for demand in demands if demand is not None]
         if action.type.floor is not None:
             demanded.append(action.type.floor)
@@ -250,6 +258,7 @@ def _compile(rules: list[Rule]) -> _Bucket:
             cells.setdefault(key, []).append((rule, bounds))
     return _Bucket(
         tuple(rules),
+        tuple(sorted({condition.attribute for rule in rules for condition in rule.conditions})),
         tuple((names, {key: _cell(members) for key, members in cells.items()}) for names, cells in groups.items()),
     )
 

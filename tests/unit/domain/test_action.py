@@ -341,6 +341,16 @@ def test_every_attribute_a_rule_may_name_is_one_the_action_has(row: ActionType) 
     assert not set(row.fields) & set(row.facts), "a field and a fact of one name would hide each other"
 
 
+@each_type
+def test_some_attributes_are_what_they_are_among_all(row: ActionType) -> None:
+    facts = {name: values(spec)[0] for name, spec in row.facts.items()}
+    for known in (facts, {}):
+        action = parse(row, full_fields(row), known)
+        for name, value in action.attributes.items():
+            assert action.attributes_of([name])[name] == value
+    assert not action.attributes_of(["no_such_attribute"])
+
+
 def test_the_table_is_keyed_by_its_own_names() -> None:
     assert all(name == row.name == action_type(name).name for name, row in ACTIONS.items())
     assert all(name.startswith(f"{row.environment}.") for name, row in ACTIONS.items())
