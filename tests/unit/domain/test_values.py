@@ -83,6 +83,13 @@ def test_no_digit_is_rounded_away(written: str) -> None:
     assert decimal().canonical(written) == written
 
 
+@pytest.mark.bar("B41")
+@pytest.mark.parametrize("digits", ["1.0000000000000000000000000000000001", "99999999999999999999999999999999999.5"])
+@pytest.mark.parametrize("spelling", ["0{}", "{}0", "{}e0", "0{}00"])
+def test_no_digit_is_rounded_away_of_another_spelling_either(digits: str, spelling: str) -> None:
+    assert decimal().canonical(spelling.format(digits)) == digits
+
+
 @pytest.mark.parametrize(("written", "meant"), [("-0", "0"), ("-0.0e3", "0"), ("-5e1", "-50"), ("7", "7")])
 def test_signed_decimals_know_one_zero(written: str, meant: str) -> None:
     assert SIGNED.canonical(written) == meant
