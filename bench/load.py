@@ -166,8 +166,9 @@ def _turn(
             text = next(requests, None) if now < deadline else None
             if text is None:
                 under_way -= 1
-                if not job.kept:
+                if not job.kept:  # closed at once: a server may wait for that before it takes the next call
                     waiting.unregister(number)
+                    connection.socket.close()
                 continue
             connection.sent_at = clock()
             if not job.kept:
