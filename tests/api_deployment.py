@@ -23,7 +23,7 @@ from typing import Any
 import uvicorn
 
 from leverlock.api.app import create_app
-from leverlock.api.endpoint import Services
+from leverlock.api.endpoint import ApiParts
 from leverlock.app.accounts import create_account, create_integrator
 from leverlock.app.api_keys import connect_upstream, create_key
 from leverlock.domain.api_key import KeyAlgorithm
@@ -245,7 +245,7 @@ class Deployment:
         self.now(lambda tx: tx.set_setting("policy_version", self.policy.version))
         self.pool = ThreadPoolExecutor(1)
         snapshot = Snapshot(self.store, self.sealer, self.clock, self.limits)
-        self.services = Services(self.store, self.world, self.passwords, snapshot, self.pool)
+        self.services = ApiParts(self.store, self.world, self.passwords, snapshot, self.pool)
         self.password_hash = self.passwords._argon2.hash(PASSWORD)
         self._count = 0
         self._serve()

@@ -31,7 +31,7 @@ from leverlock.domain.policy_file import PolicyError, load_policy
 from leverlock.ports import Messenger, World
 from leverlock.serving import (
     CannotListen,
-    Door,
+    Listener,
     StopSignal,
     address,
     ended,
@@ -157,15 +157,13 @@ async def serve(
 ) -> None:
     """Open everything, tell that it is ready, and wait for a signal; then close it all in the opposite order."""
     stop = StopSignal()
-    with _listeners(settings) as listeners:
-        addresses = reached_at(
-            settings, {name: address(listener) for name, listener in listeners.items() if name != "admin"}
-        )
+    with _sockets(settings) as sockets:
+        addresses = reached_at(settings, {name: address(found) for name, found in sockets.items() if name != "admin"})
         services = open_services(settings, api_url=addresses["api"])
         try:
             await _take_office(services)
             async with AsyncExitStack() as stack:
-                doors = await _doors(services, listeners, addresses, stack)
+                doors = await _doors(services, sockets, addresses, stack)
                 broken = await stack.enter_async_context(open_doors(doors, stop_seconds=settings.server.stop_seconds))
                 settle_memory()
                 document = {"pid": os.getpid(), **addresses}
@@ -181,7 +179,7 @@ async def serve(
 
 
 @contextmanager
-def _listeners(settings: Settings) -> Iterator[dict[str, socket.socket]]:
+def _sockets(settings: Settings) -> Iterator[dict[str, socket.socket]]:
     """Every socket of the server, or none: an address in use is told before anything else is opened."""
     server = settings.server
     places = {
@@ -209,15 +207,14 @@ async def _take_office(services: Services) -> None:
 
 
 async def _doors(
-    services: Services, listeners: Mapping[str, socket.socket], addresses: Mapping[str, str], stack: AsyncExitStack
-) -> list[Door]:
+    services: Services, sockets: Mapping[str, socket.socket], addresses: Mapping[str, str], stack: AsyncExitStack
+) -> list[Listener]:
     """The four applications, and what runs beside them; `stack` ends it all when the doors are shut."""
     from leverlock import metrics
     from leverlock.admin.app import AdminApp
     from leverlock.api import app as api
-    from leverlock.api.endpoint import Services as ApiServices
-    from leverlock.gateway.app import Door as GatewayDoor
-    from leverlock.gateway.app import Gateway
+    from leverlock.api.endpoint import ApiParts
+    from leverlock.gateway.app import Gateway, GatewayParts
     from leverlock.gateway.http_protocol import StrictHttpProtocol
     from leverlock.gateway.venue import Venues
 
@@ -228,22 +225,22 @@ async def _doors(
     await _start_chores(services, stack)
     venues = await stack.enter_async_context(Venues(services.clock, **services.upstream_options()))
     gateway = Gateway(
-        GatewayDoor(store, world, snapshot, services.clock, venues, _Meter(), public_bases(settings.venue))
+        GatewayParts(store, world, snapshot, services.clock, venues, _Meter(), public_bases(settings.venue))
     )
     metrics.watch_store(store)
     follow = asyncio.create_task(snapshot.follow(), name="snapshot")
     stack.push_async_callback(ended, follow)
-    about = {"addresses": addresses, "listening": {name: address(listeners[name]) for name in ("api", "gateway")}}
+    about = {"addresses": addresses, "listening": {name: address(sockets[name]) for name in ("api", "gateway")}}
     tls = {"tls_certificate": settings.server.tls_certificate, "tls_key": settings.server.tls_key}
     try:
-        api_app = api.create_app(ApiServices(store, world, services.passwords, snapshot, pool))
+        api_app = api.create_app(ApiParts(store, world, services.passwords, snapshot, pool))
     except ValueError as problem:
         raise StartRefused(str(problem)) from None
     return [
-        Door("admin", AdminApp(services.desk(), about=about), listeners["admin"], StrictHttpProtocol),
-        Door("api", api_app, listeners["api"], StrictHttpProtocol, needs=follow, **tls),
-        Door("gateway", gateway, listeners["gateway"], StrictHttpProtocol, needs=follow, **tls),
-        Door("metrics", metrics.create_metrics_app(), listeners["metrics"], StrictHttpProtocol),
+        Listener("admin", AdminApp(services.desk(), about=about), sockets["admin"], StrictHttpProtocol),
+        Listener("api", api_app, sockets["api"], StrictHttpProtocol, needs=follow, **tls),
+        Listener("gateway", gateway, sockets["gateway"], StrictHttpProtocol, needs=follow, **tls),
+        Listener("metrics", metrics.create_metrics_app(), sockets["metrics"], StrictHttpProtocol),
     ]
 
 

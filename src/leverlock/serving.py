@@ -33,7 +33,7 @@ class CannotListen(Exception):
 
 
 @dataclass(frozen=True)
-class Door:
+class Listener:
     """One ASGI application on one socket. `protocol` is uvicorn's HTTP protocol class for it.
 
     `needs`: work beside it without which it may not go on; when that ends, the whole server stops.
@@ -121,13 +121,15 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIterator[set[asyncio.Task[None]]]:
+async def open_doors(listeners: Sequence[Listener], *, stop_seconds: float) -> AsyncIterator[set[asyncio.Task[None]]]:
     """Serve while inside; on leaving take no new calls, finish what is under way within `stop_seconds`.
 
     Gives the tasks none of which may end meanwhile, for `StopSignal.wait`.
     """
-    servers = [(_Server(_config(door, stop_seconds)), door) for door in doors]
-    tasks = [asyncio.create_task(server.serve(sockets=[door.socket]), name=door.name) for server, door in servers]
+    servers = [(_Server(_config(listener, stop_seconds)), listener) for listener in listeners]
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[listener.socket]), name=listener.name) for server, listener in servers
+    ]
     try:
         for (server, _), task in zip(servers, tasks, strict=True):
             ready = asyncio.create_task(server.ready.wait())
@@ -136,17 +138,17 @@ async def open_doors(doors: Sequence[Door], *, stop_seconds: float) -> AsyncIter
             if task.done():
                 await task
                 raise RuntimeError(f"the {task.get_name()} door did not open")
-        yield {*tasks, *(door.needs for door in doors if door.needs is not None)}
+        yield {*tasks, *(listener.needs for listener in listeners if listener.needs is not None)}
     finally:
         for server, _ in servers:
             server.should_exit = True
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _config(door: Door, stop_seconds: float) -> uvicorn.Config:
+def _config(listener: Listener, stop_seconds: float) -> uvicorn.Config:
     config = uvicorn.Config(
-        door.app,
-        http=door.protocol,
+        listener.app,
+        http=listener.protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -156,13 +158,13 @@ def _config(door: Door, stop_seconds: float) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, int(stop_seconds)),
-        ssl_certfile=door.tls_certificate,
-        ssl_keyfile=door.tls_key,
+        ssl_certfile=listener.tls_certificate,
+        ssl_keyfile=listener.tls_key,
     )
     try:
         config.load()
     except OSError as problem:  # an unreadable file, or what TLS says of its contents
-        raise CannotListen(f"{door.tls_certificate} and {door.tls_key} cannot be used: {problem}") from None
+        raise CannotListen(f"{listener.tls_certificate} and {listener.tls_key} cannot be used: {problem}") from None
     return config
 
 

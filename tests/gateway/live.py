@@ -36,7 +36,7 @@ from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.environment import Environment
 from leverlock.domain.limits import Limits
 from leverlock.domain.messages import Channel
-from leverlock.gateway.app import Door, Gateway
+from leverlock.gateway.app import Gateway, GatewayParts
 from leverlock.gateway.http_protocol import StrictHttpProtocol
 from leverlock.gateway.venue import Venues
 from leverlock.store.snapshot import Snapshot
@@ -52,7 +52,7 @@ OTHER_SYMBOLS = ("ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT")
 
 
 class DecisionCounter:
-    """`gateway.door.Meter`."""
+    """`gateway.parts.Meter`."""
 
     def __init__(self) -> None:
         self.decisions: Counter[tuple[str, str, str]] = Counter()
@@ -189,7 +189,7 @@ class Live:
     policy: str = "literal"
     clock: SettableClock = field(default_factory=SettableClock)
     options: dict[str, Any] = field(default_factory=dict)
-    wrap: Callable[[Door], Door] = lambda door: door
+    wrap: Callable[[GatewayParts], GatewayParts] = lambda parts: parts
     protocol: type[StrictHttpProtocol] = StrictHttpProtocol
 
     def __post_init__(self) -> None:
@@ -227,8 +227,10 @@ class Live:
         self.snapshot = Snapshot(deployment.store, deployment.sealer, self.clock, deployment.world.limits)
         async with Venues(self.clock) as self.venues:
             public = dict.fromkeys(HOSTS, self.venue.url)
-            door = Door(deployment.store, deployment.world, self.snapshot, self.clock, self.venues, self.meter, public)
-            self.gateway = Gateway(self.wrap(door))
+            parts = GatewayParts(
+                deployment.store, deployment.world, self.snapshot, self.clock, self.venues, self.meter, public
+            )
+            self.gateway = Gateway(self.wrap(parts))
             config = uvicorn.Config(
                 self.gateway, http=self.protocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1
             )

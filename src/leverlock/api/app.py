@@ -11,7 +11,7 @@ from typing import Final
 
 from leverlock.api import challenges, decisions, environments, records, sessions, status
 from leverlock.api.door import Door
-from leverlock.api.endpoint import Endpoint, Services, Who
+from leverlock.api.endpoint import ApiParts, Endpoint, Who
 from leverlock.api.views import (
     AuditTrail,
     AuthorizeView,
@@ -173,7 +173,7 @@ RECORDS: Final = (
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (*SESSIONS, *ENROLMENT, *DECISIONS, *CHALLENGES, *RECORDS)
 
 
-def create_app(services: Services) -> Door:
+def create_app(parts: ApiParts) -> Door:
     """The ASGI application. Raises ValueError for an issuer that authenticator apps would garble."""
-    must_be_issuer(services.world.issuer)
-    return Door((*ENDPOINTS, *status.endpoints(ENDPOINTS)), services)
+    must_be_issuer(parts.world.issuer)
+    return Door((*ENDPOINTS, *status.endpoints(ENDPOINTS)), parts)

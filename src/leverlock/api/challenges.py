@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from leverlock.api.endpoint import Call, Caller, Result, Services, authenticate, must_be_id
+from leverlock.api.endpoint import ApiParts, Call, Caller, Result, authenticate, must_be_id
 from leverlock.api.views import ApprovedChallenge, ChallengeList, ChallengeView, Proved, View, challenge_view
 from leverlock.app import answers
 from leverlock.app.decide import Asked
@@ -33,12 +33,12 @@ def show(tx: Transaction, world: World, caller: Caller, call: Call) -> Challenge
     return challenge_view(challenge, world, now=tx.now, grant=grant)
 
 
-async def check_password(services: Services, call: Call) -> View | None:
+async def check_password(parts: ApiParts, call: Call) -> View | None:
     """Where a master password was typed, hash it before the transaction; only a live session is worth the work."""
     password = call.body.password
     if password is UNSET:
         return None
-    world = services.world
+    world = parts.world
 
     def stored(tx: Transaction) -> tuple[str, str]:
         caller = authenticate(tx, world, call)
@@ -46,9 +46,9 @@ async def check_password(services: Services, call: Call) -> View | None:
         assert account is not None
         return account.account_id, account.password_hash
 
-    account_id, stored_hash = await services.store.read(stored)
+    account_id, stored_hash = await parts.store.read(stored)
     try:
-        call.finding = await services.passwords.check(
+        call.finding = await parts.passwords.check(
             password, account_id=account_id, stored_hash=stored_hash, turn=account_id, stranger=False
         )
     except TooManyWaiting:

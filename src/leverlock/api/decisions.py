@@ -7,7 +7,7 @@ else is decided inside the transaction that writes its challenge.
 from __future__ import annotations
 
 from leverlock.api.challenges import step_up
-from leverlock.api.endpoint import INTEGRATOR_TOKEN, Call, Caller, Result, Services, must_be_id
+from leverlock.api.endpoint import INTEGRATOR_TOKEN, ApiParts, Call, Caller, Result, must_be_id
 from leverlock.api.views import AuthorizeView, RedeemedView, View
 from leverlock.api.wire import action_of, target_of
 from leverlock.app.accounts import integrator_hash
@@ -30,19 +30,19 @@ def read_action(call: Call) -> None:
     call.body.target = target_of(call.body)
 
 
-async def from_snapshot(services: Services, call: Call) -> View | None:
+async def from_snapshot(parts: ApiParts, call: Call) -> View | None:
     """The answer to an integrator's ordinary request, or None where the store has to decide (B88)."""
     named = call.account_named
     if not call.token.startswith(INTEGRATOR_TOKEN) or named is None:
         return None
     assert call.action is not None
-    await services.snapshot.integrator(integrator_hash(call.token))
-    account = await services.snapshot.account(must_be_id("acc", named))
+    await parts.snapshot.integrator(integrator_hash(call.token))
+    account = await parts.snapshot.account(must_be_id("acc", named))
     standing = account.standing(call.action.type.environment)
-    policy = services.world.policy()
+    policy = parts.world.policy()
     decision = decide(policy, call.action, standing)
     if (
-        not services.snapshot.in_force(policy)
+        not parts.snapshot.in_force(policy)
         or not account.active
         or decision.outcome is not Outcome.ALLOW
         or decision.why is Why.UNSAFE_ALLOW

@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from leverlock import access_log
-from leverlock.api.endpoint import Call, Caller, Endpoint, Result, Services, Who, authenticate
+from leverlock.api.endpoint import ApiParts, Call, Caller, Endpoint, Result, Who, authenticate
 from leverlock.api.idempotency import key_of, once
 from leverlock.api.problems import MEDIA_TYPE, Edge, EdgeRefused, headers, problem
 from leverlock.api.reading import MAX_BODY, read_body, read_query
@@ -103,9 +103,9 @@ class Routes:
 class Door:
     """The ASGI application over a route table. `name` is the door's label in the metrics."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], services: Services, *, name: str = "api") -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], parts: ApiParts, *, name: str = "api") -> None:
         self._routes = Routes(endpoints)
-        self._services = services
+        self._parts = parts
         self._name = name
         self._timers: dict[tuple[str, str, int], Any] = {}
 
@@ -117,7 +117,7 @@ class Door:
             await send({"type": "websocket.close", "code": 1000})
             return
         began = time.perf_counter()
-        correlation = self._services.world.entropy.bytes(8).hex()
+        correlation = self._parts.world.entropy.bytes(8).hex()
         method, route = scope["method"], "none"
         try:
             endpoint, parameters = self._routes.find(method, scope["raw_path"])
@@ -150,7 +150,7 @@ class Door:
             await self._must_be_known(call)
             raise
         result: Result = None
-        prepared = None if endpoint.prepare is None else await endpoint.prepare(self._services, call)
+        prepared = None if endpoint.prepare is None else await endpoint.prepare(self._parts, call)
         try:
             result = prepared if prepared is not None else await self._work(call)
         except Refused as refused:
@@ -162,27 +162,27 @@ class Door:
         if isinstance(result, Refused):
             return refusal(result)
         if endpoint.finish is not None:
-            result = await endpoint.finish(self._services, result)
+            result = await endpoint.finish(self._parts, result)
         return shown(result, endpoint.status)
 
     async def _work(self, call: Call) -> Result:
         """The one transaction of this call; a mere look costs no commit, except to keep its session awake."""
-        world, endpoint = self._services.world, call.endpoint
+        world, endpoint = self._parts.world, call.endpoint
         if not endpoint.reads_only:
-            return await self._services.store.run(lambda tx: self._do(tx, call))
+            return await self._parts.store.run(lambda tx: self._do(tx, call))
 
         def look(tx: Transaction) -> tuple[Result, bool]:
             caller = authenticate(tx, world, call)
             stale = caller.session is not None and tx.now >= caller.session.last_seen_at + TOUCH_MS
             return endpoint.work(tx, world, caller, call), stale
 
-        result, stale = await self._services.store.read(look)
+        result, stale = await self._parts.store.read(look)
         if stale:
-            await self._services.store.run(lambda tx: tx.touch_session(live_session(tx, world, token=call.token)))
+            await self._parts.store.run(lambda tx: tx.touch_session(live_session(tx, world, token=call.token)))
         return result
 
     def _do(self, tx: Transaction, call: Call) -> Result:
-        world, endpoint = self._services.world, call.endpoint
+        world, endpoint = self._parts.world, call.endpoint
         if endpoint.who is Who.ANYBODY:
             return endpoint.work(tx, world, NOBODY, call)  # type: ignore[no-any-return]
         caller = authenticate(tx, world, call, touch=True)
@@ -194,9 +194,9 @@ class Door:
         """Raises what a well-formed call with this token would: the form of a call is for its callers (B62)."""
         if call.endpoint.who is Who.ANYBODY:
             return
-        world = self._services.world
+        world = self._parts.world
         try:
-            await self._services.store.read(lambda tx: authenticate(tx, world, call))
+            await self._parts.store.read(lambda tx: authenticate(tx, world, call))
         except Refused as refused:
             if refused.reason not in (Reason.MALFORMED, Reason.UNKNOWN_ID):
                 raise

@@ -83,7 +83,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Services:
+class ApiParts:
     """All that the API stands on, joined by `bootstrap`. `pool` takes the drawing of QR codes off the loop."""
 
     store: Store
@@ -95,8 +95,8 @@ class Services:
 
 Result = View | Refused | None
 Work = Callable[[Transaction, World, Caller, Call], Any]
-Prepare = Callable[[Services, Call], Awaitable[View | None]]
-Finish = Callable[[Services, Any], Awaitable[View]]
+Prepare = Callable[[ApiParts, Call], Awaitable[View | None]]
+Finish = Callable[[ApiParts, Any], Awaitable[View]]
 Tally = Callable[[Call, "Result"], None]
 
 

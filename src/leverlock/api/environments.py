@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import segno
 
 from leverlock.api.challenges import step_up
-from leverlock.api.endpoint import Call, Caller, Services, must_be_id
+from leverlock.api.endpoint import ApiParts, Call, Caller, must_be_id
 from leverlock.api.views import ConfirmedView, EnrolmentView, EnvironmentList, environment_view
 from leverlock.app import enrol
 from leverlock.app.decide import Asked
@@ -58,7 +58,7 @@ def start(tx: Transaction, world: World, caller: Caller, call: Call) -> Started 
     return Started(begun, uri)
 
 
-async def draw(services: Services, started: Started) -> EnrolmentView:
+async def draw(parts: ApiParts, started: Started) -> EnrolmentView:
     """The QR code takes some milliseconds of CPU, so it is drawn off the loop, after the commit."""
     begun = started.enrolment
     return EnrolmentView(
@@ -66,7 +66,7 @@ async def draw(services: Services, started: Started) -> EnrolmentView:
         environment=begun.environment.value,
         secret=secret_text(begun.seed),
         otpauth_uri=started.uri,
-        qr=await asyncio.get_running_loop().run_in_executor(services.pool, qr_svg, started.uri),
+        qr=await asyncio.get_running_loop().run_in_executor(parts.pool, qr_svg, started.uri),
         expires_at=begun.expires_at,
     )
 

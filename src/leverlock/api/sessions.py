@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from leverlock.api.endpoint import Call, Caller, Services
+from leverlock.api.endpoint import ApiParts, Call, Caller
 from leverlock.api.views import OpenedSession, SessionView, View
 from leverlock.app import sign_in as use_case
 from leverlock.domain.account import Session, canonical_login, network_of
@@ -23,7 +23,7 @@ def canonical(call: Call) -> None:
         raise Refused(refused.reason, refused.detail, field="$.login") from None
 
 
-async def check_password(services: Services, call: Call) -> View | None:
+async def check_password(parts: ApiParts, call: Call) -> View | None:
     """The same work for every login, known or not, off the loop and before the transaction (B62, B74)."""
     login = call.body.login
 
@@ -32,9 +32,9 @@ async def check_password(services: Services, call: Call) -> View | None:
         account = None if account_id is None else tx.account(account_id)
         return account_id, None if account is None else account.password_hash
 
-    account_id, stored_hash = await services.store.read(stored)
+    account_id, stored_hash = await parts.store.read(stored)
     try:
-        call.finding = await services.passwords.check(
+        call.finding = await parts.passwords.check(
             call.body.password,
             account_id=account_id,
             stored_hash=stored_hash,

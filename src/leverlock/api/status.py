@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.api.endpoint import Call, Endpoint, Services, Who
+from leverlock.api.endpoint import ApiParts, Call, Endpoint, Who
 from leverlock.api.openapi import document
 from leverlock.api.problems import PROBLEMS, Edge, EdgeRefused, Problem, type_of
 from leverlock.api.views import View
@@ -51,18 +51,18 @@ class OpenApi(View):
     components: dict[str, Any]
 
 
-async def alive(_services: Services, _call: Call) -> Alive:
+async def alive(_parts: ApiParts, _call: Call) -> Alive:
     return Alive("alive")
 
 
-async def ready(services: Services, _call: Call) -> Ready:
-    policy = services.world.policy()
+async def ready(parts: ApiParts, _call: Call) -> Ready:
+    policy = parts.world.policy()
 
     def look(tx: Transaction) -> str | None:
         return tx.setting("policy_version") if tx.now else None
 
     try:
-        in_force = await services.store.read(look)
+        in_force = await parts.store.read(look)
     except Refused as refused:
         raise EdgeRefused(Edge.NOT_READY, detail=_NOT_READY.get(refused.reason, "nothing can be decided")) from None
     if in_force != policy.version:
@@ -70,7 +70,7 @@ async def ready(services: Services, _call: Call) -> Ready:
     return Ready("ready", policy.name)
 
 
-async def meaning(_services: Services, call: Call) -> Meaning:
+async def meaning(_parts: ApiParts, call: Call) -> Meaning:
     wanted = f"/problems/{call.path['name']}"
     for reason, row in PROBLEMS.items():
         if type_of(reason) == wanted:
@@ -83,7 +83,7 @@ def endpoints(others: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     rows: list[Endpoint] = []
     encoded: list[msgspec.Raw] = []
 
-    async def openapi(_services: Services, _call: Call) -> Any:
+    async def openapi(_parts: ApiParts, _call: Call) -> Any:
         if not encoded:
             encoded.append(msgspec.Raw(msgspec.json.encode(document((*others, *rows), problem=Problem))))
         return encoded[0]

@@ -18,7 +18,7 @@ from leverlock.domain.account import Session
 from leverlock.domain.action import Action, ActionType, Intent
 from leverlock.domain.actions import AUTHENTICATOR_REPLACE, LOGIN_BIND
 from leverlock.domain.audit import AuditEvent, EventKind
-from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, seal_context
+from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, may_step, seal_context
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, make_id, text_of
@@ -120,8 +120,8 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
     step = verify_code(tx, world, pending, code)
 
     old = tx.bound_authenticator(account_id, pending.environment)
-    if old is not None and not tx.retire_authenticator(account_id, old.authenticator_id):
-        raise Refused(Reason.CONFLICT)
+    if old is not None:
+        _replace(tx, old)
     if not tx.activate_authenticator(account_id, authenticator_id, step=step):
         raise Refused(Reason.ENROLMENT_NOT_PENDING)
     tx.take_back(charge, account=account.budget)
@@ -138,6 +138,13 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
     codes = _issue_recovery_codes(tx, world, session, pending) if first else ()
     legacy = _note_legacy_keys(tx, session) if first and pending.environment is Environment.FUTURES else ()
     return Confirmed(authenticator_id, pending.environment, codes, legacy)
+
+
+def _replace(tx: Transaction, old: Authenticator) -> None:
+    """The authenticator that was bound makes room. Raises Refused(CONFLICT) when it cannot or did already."""
+    replaceable = may_step(old.state, AuthenticatorState.REPLACED)
+    if not replaceable or not tx.retire_authenticator(old.account_id, old.authenticator_id):
+        raise Refused(Reason.CONFLICT)
 
 
 def _settle_factor_change(tx: Transaction, world: World, session: Session, environment: Environment) -> None:

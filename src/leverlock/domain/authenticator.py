@@ -80,7 +80,7 @@ class Authenticator:
         """Raises Refused unless this pending enrolment belongs to this session and is still in time (B10)."""
         if self.session_id != session_id:
             raise Refused(Reason.UNKNOWN_ID, "no such enrolment")
-        if self.state is not AuthenticatorState.PENDING:
+        if not may_step(self.state, AuthenticatorState.ACTIVE):
             raise Refused(Reason.ENROLMENT_NOT_PENDING)
         if now_ms >= self.expires_at:
             raise Refused(Reason.ENROLMENT_EXPIRED)

@@ -31,10 +31,10 @@ from leverlock.gateway.binance.errors import BinanceError, UnreadParameter
 from leverlock.gateway.binance.parameters import unsigned_parameters
 from leverlock.gateway.binance.signature import SignedCall
 from leverlock.gateway.callers import Callers
-from leverlock.gateway.door import Door, Meter
 from leverlock.gateway.facts import Hold, SymbolBusy, VenueFacts
 from leverlock.gateway.forwarding import forward, known, passed_on, plain_query, unknown_reason
 from leverlock.gateway.gate import CancelRuled, Gate
+from leverlock.gateway.parts import GatewayParts, Meter
 from leverlock.gateway.refusals import Answer
 from leverlock.gateway.replay import ReplayRefused
 from leverlock.gateway.target import NonCanonicalTarget, canonical_path
@@ -42,7 +42,7 @@ from leverlock.gateway.upstream import Outcome
 from leverlock.gateway.venue import VenueAccount
 from leverlock.gateway.venue_answers import exposure, setting
 
-__all__ = ["Door", "Gateway", "Meter"]
+__all__ = ["Gateway", "GatewayParts", "Meter"]
 
 _log = structlog.get_logger("leverlock.gateway")
 
@@ -55,11 +55,11 @@ _TYPED: Final = (NonCanonicalTarget, BinanceError, ReplayRefused, SymbolBusy, Ca
 class Gateway:
     """The ASGI application of the venue paths."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._callers = Callers(door.snapshot, door.venues)
-        self._facts = VenueFacts(door.clock, door.world.limits)
-        self._gate = Gate(door)
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+        self._callers = Callers(parts.snapshot, parts.venues)
+        self._facts = VenueFacts(parts.clock, parts.world.limits)
+        self._gate = Gate(parts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -191,10 +191,10 @@ class Gateway:
     async def _public(self, endpoint: Endpoint, query: bytes, body: bytes) -> Answer:
         """Market data, which clients ask for without a key."""
         wire = plain_query(endpoint, unsigned_parameters(query, body))
-        base = self._door.public_base_urls.get(endpoint.base)
+        base = self._parts.public_base_urls.get(endpoint.base)
         if base is None:
             return refusals.answer(refusals.PATH_NOT_ALLOWED)
-        pool = await self._door.venues.public_pool(base)
+        pool = await self._parts.venues.public_pool(base)
         return passed_on(await pool.send(base, endpoint.method, endpoint.path, query=wire))
 
     async def _poll(self, challenge_id: str, scope: Scope, query: bytes, body: bytes) -> Answer:
@@ -208,12 +208,12 @@ class Gateway:
         key = account.view.key
         found = None
         if is_id("ch", challenge_id):
-            found = await self._door.store.read(lambda tx: tx.challenge(key.account_id, challenge_id))
+            found = await self._parts.store.read(lambda tx: tx.challenge(key.account_id, challenge_id))
         if found is None or found.principal != key.principal:
             raise Refused(Reason.UNKNOWN_ID)
         state = {
             "challenge": found.challenge_id,
-            "state": found.state_at(self._door.clock.now_ms()).value,
+            "state": found.state_at(self._parts.clock.now_ms()).value,
             "action": found.action,
             "expiresAt": found.grant_expires_at or found.expires_at,
         }

@@ -17,7 +17,7 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy import Outcome, Why, decide
 from leverlock.domain.totp import is_code
 from leverlock.gateway import refusals
-from leverlock.gateway.door import Door
+from leverlock.gateway.parts import GatewayParts
 from leverlock.gateway.refusals import Answer
 from leverlock.gateway.venue import VenueAccount
 
@@ -31,8 +31,8 @@ class CancelRuled(Exception):
 class Gate:
     """Decides about judged actions. What it lets through may be forwarded once."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
 
     def allowed_from_snapshot(self, account: VenueAccount, action: Action) -> bool:
         """Whether the action is allowed without asking the database. Raises Refused(ACCOUNT_LOCKED)."""
@@ -40,11 +40,11 @@ class Gate:
         if not view.account.active:
             raise Refused(Reason.ACCOUNT_LOCKED)
         standing = view.account.standing(action.type.environment, legacy_key=view.key.legacy)
-        policy = self._door.world.policy()
-        if not self._door.snapshot.in_force(policy):
+        policy = self._parts.world.policy()
+        if not self._parts.snapshot.in_force(policy):
             return False
         decision = decide(policy, action, standing)
-        self._door.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
+        self._parts.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
         # What the policy leaves open on purpose is written down each time, so it takes the way through the store.
         return decision.outcome is Outcome.ALLOW and decision.why is not Why.UNSAFE_ALLOW
 
@@ -54,26 +54,26 @@ class Gate:
         What exactly is cancelled is no field of the action, so no approval could be bound to it: where such a rule
         matches, the cancel is refused. Raises CancelRuled.
         """
-        policy = self._door.world.policy()
+        policy = self._parts.world.policy()
         if ORDER_CANCEL.name not in policy.buckets:
-            self._door.meter.decision(Outcome.ALLOW.value, Why.FREE.value, ORDER_CANCEL.name)
+            self._parts.meter.decision(Outcome.ALLOW.value, Why.FREE.value, ORDER_CANCEL.name)
             return
         named = {"symbol": parameters["symbol"]} if "symbol" in parameters else {}
         action = parse(ORDER_CANCEL, {"scope": scope, **named})
         standing = account.view.account.standing(ORDER_CANCEL.environment, legacy_key=account.view.key.legacy)
         decision = decide(policy, action, standing)
-        self._door.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
+        self._parts.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
         if decision.outcome is not Outcome.ALLOW:
             raise CancelRuled
 
     async def redeem(self, account: VenueAccount, action: Action, code: str) -> Answer | Challenge | None:
         """Spend the approval this very call has, or ask for one. Unless it is an answer, it may be forwarded, once."""
-        key, door = account.view.key, self._door
+        key, parts = account.view.key, self._parts
         intent = Intent(key.account_id, key.principal, account.upstream_id, action)
-        answer = await door.store.run(lambda tx: redeem_or_ask(tx, door.world, intent=intent))
+        answer = await parts.store.run(lambda tx: redeem_or_ask(tx, parts.world, intent=intent))
         if isinstance(answer, Asked) and code and key.otp_allowed and answer.challenge.state is State.PENDING:
             await self._prove(key.account_id, key.principal, answer.challenge.challenge_id, code)
-            answer = await door.store.run(lambda tx: redeem_or_ask(tx, door.world, intent=intent))
+            answer = await parts.store.run(lambda tx: redeem_or_ask(tx, parts.world, intent=intent))
         if isinstance(answer, Allowed):
             return None
         if isinstance(answer, Redeemed):
@@ -81,17 +81,17 @@ class Gate:
         challenge = answer.challenge
         return refusals.step_up(
             challenge,
-            url=door.world.approval_url.format(challenge=challenge.challenge_id),
-            now_ms=door.clock.now_ms(),
+            url=parts.world.approval_url.format(challenge=challenge.challenge_id),
+            now_ms=parts.clock.now_ms(),
             otp_allowed=key.otp_allowed,
             waiting_for_facts=challenge.state is State.APPROVED,
         )
 
     async def note_unknown(self, challenge: Challenge, reason: str) -> None:
         """Behind a spent grant, an outcome that nobody knows is recorded and told to the owner (B45)."""
-        door = self._door
+        parts = self._parts
         try:
-            await door.store.run(lambda tx: note_unknown(tx, door.world, challenge=challenge, reason=reason))
+            await parts.store.run(lambda tx: note_unknown(tx, parts.world, challenge=challenge, reason=reason))
         except Refused:
             _log.exception("an unknown outcome could not be recorded", challenge=challenge.challenge_id)
 
@@ -99,8 +99,8 @@ class Gate:
         """A code that came with the call, from a key that opted in: for terminals with a human in front."""
         if not is_code(code):
             raise Refused(Reason.WRONG_CODE)
-        world = self._door.world
-        await self._door.store.run(
+        world = self._parts.world
+        await self._parts.store.run(
             lambda tx: prove(
                 tx,
                 world,

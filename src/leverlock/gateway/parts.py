@@ -18,7 +18,7 @@ class Meter(Protocol):
 
 
 @dataclass(frozen=True)
-class Door:
+class GatewayParts:
     """The parts that `bootstrap` joins. `public_base_urls`: where market data comes from, by the venue's host."""
 
     store: Store
