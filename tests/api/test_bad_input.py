@@ -225,6 +225,8 @@ def test_missing_doubled_and_unknown_fields_are_refused_by_name(
         (b'{"code":"000000"}{}', "application/json", "malformed"),
         (b'\xff\xfe{\x00', "application/json", "malformed"),
         (b'{"code":"\xff"}', "application/json", "malformed"),
+        (b'{"code":"\\ud800"}', "application/json", "malformed"),
+        (b'{"code":NaN,"\\u0070assword":"x"}', "application/json", "malformed"),
         (b"[" * 60_000, "application/json", "malformed"),
         (b'{"code":' * 9 + b"1" + b"}" * 9, "application/json", "malformed"),
         (b'{"code":"' + b"1" * 70_000 + b'"}', "application/json", "too-large"),

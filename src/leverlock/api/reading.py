@@ -80,7 +80,8 @@ def _loads(raw: bytes) -> Any:
         _must_be_shallow(text)
         document = _DECODER.decode(text)
         if "\\u" in text:
-            json.dumps(document, ensure_ascii=False).encode("utf-8")  # raises on a lone surrogate
+            # Raises on a lone surrogate; what stands for NaN is refused later, by the name of its field.
+            json.dumps(document, ensure_ascii=False, default=repr).encode("utf-8")
     except Refused:
         raise
     except (ValueError, RecursionError):

@@ -13,6 +13,7 @@ from leverlock.domain.action import UNKNOWN, ActionType, AttributeValue, Facts, 
 from leverlock.domain.environment import MARKETS, Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.setting_actions import SETTINGS
 from leverlock.domain.values import Field, Kind, boolean, choice, decimal, integer, word
 
 _ORDER: Final[dict[str, Field]] = {
@@ -235,6 +236,7 @@ ACTIONS: Final[dict[str, ActionType]] = {
         MARGIN_MODE_SET,
         POSITION_MODE_SET,
         ORDER_CANCEL,
+        *SETTINGS,
         *AUTHENTICATOR_REPLACE.values(),
         *LOGIN_BIND.values(),
     )

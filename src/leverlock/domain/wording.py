@@ -6,9 +6,9 @@ What the owner reads in a terminal, in a ring or behind a link is what the diges
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from leverlock.domain.actions import ACTIONS
 
@@ -47,6 +47,27 @@ def describe(intent: bytes, facts: bytes) -> Description:
 _PLACED = {"futures.order.place", "futures.conditional_order.place", "futures.order.amend"}
 
 
+_SETTINGS: Final[Mapping[str, Callable[[Mapping[str, str]], str]]] = {
+    "futures.multi_assets.set": lambda f: f"switch multi-assets mode {_on(f['multi_assets'])}",
+    "futures.delta_mode.set": lambda f: f"switch delta mode {_on(f['delta_mode'])}",
+    "futures.position_margin.change": lambda f: (
+        f"add {f['amount']} margin to {_position(f)}"
+        if f["direction"] == "ADD"
+        else f"take {f['amount']} margin out of {_position(f)}"
+    ),
+    "futures.adl.set": lambda f: f"set auto-deleveraging rank of {_position(f)} to {f['rank'].lower()}",
+}
+
+
+def _on(flag: str) -> str:
+    return "on" if flag == "true" else "off"
+
+
+def _position(fields: Mapping[str, str]) -> str:
+    side = fields.get("position_side", "BOTH")
+    return fields["symbol"] if side == "BOTH" else f"{fields['symbol']} {side.lower()}"
+
+
 def _headline(action: str, fields: Mapping[str, str], facts: Mapping[str, str]) -> str:
     symbol = fields.get("symbol", "")
     leverage = f"{facts['leverage']}x" if "leverage" in facts else "unknown leverage"
@@ -67,4 +88,6 @@ def _headline(action: str, fields: Mapping[str, str], facts: Mapping[str, str]) 
         return f"set leverage of {symbol} to {fields['leverage']}x{now}"
     if action == "futures.margin_mode.set":
         return f"switch margin mode of {symbol} to {fields['margin_mode'].lower()}"
+    if action in _SETTINGS:
+        return _SETTINGS[action](fields)
     return ACTIONS[action].title.lower() if action in ACTIONS else action

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leverlock.domain.action import Action, bundle, parse
+from leverlock.domain.action import Action, ActionType, bundle, parse
 from leverlock.domain.actions import (
     ACTIONS,
     AMEND_BATCH,
@@ -20,6 +20,7 @@ from leverlock.domain.actions import (
 from leverlock.domain.environment import Environment
 from leverlock.domain.policy import Outcome, Standing, Why, decide
 from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
 
 from .samples import least
 from .shipped import NAMES, SOURCES, policy
@@ -161,6 +162,37 @@ def test_a_switch_of_the_margin_mode_is_challenged_and_what_it_is_already_is_non
     assert challenged(name, parse(MARGIN_MODE_SET, {"symbol": "BTCUSDT", "margin_mode": mode}, told)) is (
         mode != current
     )
+
+
+@both
+@pytest.mark.mission("M16")
+@pytest.mark.parametrize("current", ["true", "false", None])
+@pytest.mark.parametrize("wanted", ["true", "false"])
+def test_the_multi_assets_mode_is_the_margin_mode_of_the_account(name: str, wanted: str, current: str | None) -> None:
+    told = {} if current is None else {"current_multi_assets": current}
+    action = parse(MULTI_ASSETS_SET, {"multi_assets": wanted}, told)
+    assert challenged(name, action) is (wanted != current)
+    assert decide(POLICIES[name], action, Standing(True, True, legacy_key=True)).outcome is Outcome.ALLOW
+
+
+@both
+@pytest.mark.parametrize("leverage", [*CALM, *RISKY])
+@pytest.mark.parametrize("direction", ["ADD", "REMOVE"])
+def test_margin_taken_out_of_a_position_above_50x(name: str, direction: str, leverage: str | None) -> None:
+    """It raises the position's real leverage as a raised setting does; margin added lowers it."""
+    fields = {"symbol": "BTCUSDT", "direction": direction, "amount": "5"}
+    action = parse(POSITION_MARGIN_CHANGE, fields, facts(leverage))
+    assert challenged(name, action) is (direction == "REMOVE" and leverage in RISKY)
+
+
+@both
+@pytest.mark.mission("M19")
+@pytest.mark.parametrize("row", [ADL_SET, DELTA_MODE_SET], ids=lambda row: row.name)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_adl_settings_take_full_re_authentication_of_every_key(name: str, row: ActionType, legacy: bool) -> None:
+    decision = decide(POLICIES[name], least(row), Standing(True, True, legacy_key=legacy))
+    assert decision.requirement == Requirement.of(ProofKind.PASSWORD, ProofKind.TOTP)
+    assert not row.groupable
 
 
 @both

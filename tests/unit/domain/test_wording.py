@@ -52,3 +52,30 @@ def test_an_unknown_leverage_is_said() -> None:
     assert dict(shown.lines)["leverage at the venue"] == "unknown"
     assert shown.headline == "sell BTCUSDT market on unknown leverage, reduce-only"
     assert "account at the venue" not in dict(shown.lines)
+
+
+@pytest.mark.bar("B49")
+@pytest.mark.parametrize(
+    ("name", "fields", "headline"),
+    [
+        ("futures.multi_assets.set", {"multi_assets": "true"}, "switch multi-assets mode on"),
+        ("futures.delta_mode.set", {"delta_mode": "false"}, "switch delta mode off"),
+        (
+            "futures.position_margin.change",
+            {"symbol": "BTCUSDT", "direction": "REMOVE", "amount": "12.5", "position_side": "LONG"},
+            "take 12.5 margin out of BTCUSDT long",
+        ),
+        (
+            "futures.position_margin.change",
+            {"symbol": "BTCUSDT", "direction": "ADD", "amount": "12.5"},
+            "add 12.5 margin to BTCUSDT",
+        ),
+        (
+            "futures.adl.set",
+            {"symbol": "BTCUSDT", "position_side": "BOTH", "rank": "LOWERED"},
+            "set auto-deleveraging rank of BTCUSDT to lowered",
+        ),
+    ],
+)
+def test_a_setting_says_what_it_does(name: str, fields: dict[str, str], headline: str) -> None:
+    assert described(parse(ACTIONS[name], fields)).headline == headline
