@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from leverlock.app.sweep import SWEEPER
 from leverlock.background import Background, Chore, Health, Turn, prune, standard_chores, sweep
 from leverlock.checkpoints import CheckpointFile, CheckpointMaker, public_key_of
+from leverlock.clock_watch import ClockWatch
 from leverlock.domain.challenge import State
 from leverlock.domain.environment import Environment
 from leverlock.domain.limits import DAY, MINUTE
@@ -239,15 +240,16 @@ def test_the_standard_chores_run_together(deployment: Deployment, tmp_path: Path
         file = tmp_path / "checkpoints.jsonl"
         maker = CheckpointMaker(deployment.store, file, signing_key=KEY)
         outbox = Outbox(deployment.store, {}, clock=deployment.clock)
+        watch = ClockWatch(deployment.store, deployment.clock)
         background = Background(
-            standard_chores(deployment.store, outbox=outbox, checkpoints=maker),
+            standard_chores(deployment.store, outbox=outbox, checkpoints=maker, watch=watch),
             clock=deployment.clock,
             lock_file=tmp_path / "lock",
         )
         await asyncio.to_thread(deployment.owner)
         background.start()
         await until(lambda: all(health.last_ok_ms is not None for health in background.health()))
-        assert sorted(by_name(background)) == ["checkpoint", "outbox", "prune", "sweep"]
+        assert sorted(by_name(background)) == ["checkpoint", "clock", "outbox", "prune", "sweep"]
         assert all(health.well for health in background.health())
         began = time.monotonic()
         await background.stop()

@@ -63,6 +63,16 @@ class AccountState:
         assert step > factor.last_step, "a step was accepted twice, or time ran back"
         factor.last_step, factor.streak, factor.blocked_until = step, 0, 0
 
+    def fence(self, told: dict[str, Any]) -> None:
+        assert not [1 for state, _ in self.challenges.values() if state in ("pending", "approved")]
+        assert set(self.sessions.values()) <= {"ended"}
+        for one in told["authenticators"]:
+            factor = self.factors[one["authenticator"]]
+            assert one["last_step"] >= factor.last_step, "a fence lowered a step"
+            factor.last_step, factor.blocked_until = one["last_step"], one["blocked_until"]
+        assert len(told["wrong_at"]) == len(self.wrong_at)
+        self.wrong_at = tuple(told["wrong_at"])
+
     def charge(self, at: int, told: dict[str, Any], details: dict[str, Any]) -> None:
         self.wrong_at = (*self.wrong_at, at)[-told["account_wrong"] :]
         if told["authenticator"] is not None:
@@ -91,7 +101,8 @@ def rebuilt(events: Iterable[ChainedEvent]) -> AccountState:
     last = 0
     for record in whole(events):
         assert record["at"] >= last, "time ran back"
-        last = record["at"]
+        fenced = record["kind"] == EventKind.ACCOUNT_FENCED
+        last = 0 if fenced else record["at"]  # only a fence lets it, and its own record is dated before
         _apply(account, EventKind(record["kind"]), record["at"], record["details"])
     return account
 
@@ -132,6 +143,8 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
         account.protections.add(told["environment"])
     elif kind is EventKind.AUTHENTICATOR_DISABLED:
         account.step(told["authenticator"], AuthenticatorState.DISABLED)
+    elif kind is EventKind.ACCOUNT_FENCED:
+        account.fence(told)
     elif kind is EventKind.RECOVERY_CODES_ISSUED:
         account.recovery[told["environment"]] = told["count"]
     elif kind is EventKind.SESSION_OPENED:

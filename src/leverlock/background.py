@@ -21,6 +21,7 @@ import structlog
 
 from leverlock.app.sweep import sweep_account
 from leverlock.checkpoints import CheckpointMaker
+from leverlock.clock_watch import LOOK_SECONDS, ClockWatch
 from leverlock.messengers.outbox import POLL_SECONDS, Outbox
 from leverlock.ports import Clock, Store
 
@@ -62,7 +63,7 @@ class Health:
     trouble: str
 
 
-def standard_chores(store: Store, *, outbox: Outbox, checkpoints: CheckpointMaker) -> list[Chore]:
+def standard_chores(store: Store, *, outbox: Outbox, checkpoints: CheckpointMaker, watch: ClockWatch) -> list[Chore]:
     """What every deployment runs."""
 
     async def seal() -> bool:
@@ -72,6 +73,7 @@ def standard_chores(store: Store, *, outbox: Outbox, checkpoints: CheckpointMake
     return [
         Chore("outbox", POLL_SECONDS, outbox.look, woken=outbox.woken, close=outbox.close),
         Chore("checkpoint", CHECKPOINT_SECONDS, seal),
+        Chore("clock", LOOK_SECONDS, watch.look),
         Chore("sweep", SWEEP_SECONDS, lambda: sweep(store)),
         Chore("prune", PRUNE_SECONDS, lambda: prune(store)),
     ]

@@ -21,6 +21,7 @@ import structlog
 from leverlock import logs
 from leverlock.addresses import approval_url, public_bases, public_url, reached_at
 from leverlock.admin.desk import Desk, VenueFindings
+from leverlock.app.fence import rising
 from leverlock.app.policies import put_in_force
 from leverlock.config import SHIPPED_POLICIES, Settings
 from leverlock.domain.api_key import KeyAlgorithm
@@ -52,7 +53,8 @@ from leverlock.verifiers.totp import TotpVerifier
 _log = structlog.get_logger("leverlock.server")
 
 _WHY_NOT: Final = {
-    Reason.CLOCK_BEHIND: "this machine's clock runs behind what the database has seen already; set it right first",
+    Reason.CLOCK_BEHIND: "this machine's clock runs behind what the database has seen already; set it right first, "
+    "or see `leverlock clock --help` where it was wrong before and is right now",
     Reason.STORE_UNAVAILABLE: "the database cannot be written; nothing could be made durable",
 }
 
@@ -75,7 +77,7 @@ class Services:
 
     def desk(self) -> Desk:
         """The desk at which this machine's commands are done."""
-        return Desk(self.store, self.world, self.passwords, self._probe, f"command:{_user()}")
+        return Desk(self.store, self.world, self.clock, self.passwords, self._probe, f"command:{_user()}")
 
     async def _probe(
         self, *, base_urls: Mapping[str, str], api_key: str, algorithm: KeyAlgorithm, secret: bytes
@@ -196,7 +198,14 @@ def _sockets(settings: Settings) -> Iterator[dict[str, socket.socket]]:
 
 async def _take_office(services: Services) -> None:
     """Put the loaded policy in force. It is the first write, so clock and disk are tried with it."""
+    from leverlock.admin.clock import carry_on
+    from leverlock.clock_watch import ClockWatch
+
     try:
+        await ClockWatch(services.store, services.clock).look()
+        begun = await services.store.read(rising)
+        if begun is not None:  # whoever raised it was interrupted; nothing has a time until it stands
+            await carry_on(services.store, services.world, begun, by="server:start")
         before = await services.store.run(lambda tx: put_in_force(tx, policy=services.policy, by="server:start"))
     except Refused as problem:
         raise StartRefused(_WHY_NOT.get(problem.reason, problem.detail)) from None
@@ -248,13 +257,15 @@ async def _start_chores(services: Services, stack: AsyncExitStack) -> None:
     """Rings and notices, checkpoints, the sweep. Another process on the same store may be doing them: then it waits."""
     from leverlock.background import Background, standard_chores
     from leverlock.checkpoints import CheckpointMaker
+    from leverlock.clock_watch import ClockWatch
     from leverlock.messengers.outbox import Outbox
 
     settings = services.settings
     outbox = Outbox(services.store, await _messengers(services, stack), clock=services.clock)
     maker = CheckpointMaker(services.store, settings.checkpoint.file, signing_key=services.keyring.signing_key)
     lock_file = settings.store.path.with_name(settings.store.path.name + ".turn")
-    chores = standard_chores(services.store, outbox=outbox, checkpoints=maker)
+    watch = ClockWatch(services.store, services.clock)
+    chores = standard_chores(services.store, outbox=outbox, checkpoints=maker, watch=watch)
     background = Background(chores, clock=services.clock, lock_file=lock_file)
     background.start()
     stack.push_async_callback(background.stop)

@@ -33,6 +33,11 @@ REQUESTS: Final = Histogram(
 BATCH: Final = Gauge(
     "leverlock_store_batch_size", "Mean number of use cases in one commit since the start.", registry=REGISTRY
 )
+CLOCK_BEHIND: Final = Gauge(
+    "leverlock_clock_behind_seconds",
+    "How far the clock is behind what the database has seen, while nothing is verified because of it; else 0.",
+    registry=REGISTRY,
+)
 
 App = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 

@@ -13,6 +13,7 @@ import pytest
 from api_deployment import POLICIES, Deployment, order
 from leverlock import metrics
 from leverlock.app.accounts import revoke_integrator
+from leverlock.domain.fence import Because, Fence
 from leverlock.domain.policy_file import load_policy
 
 
@@ -40,6 +41,10 @@ def test_ready_says_why_not(own: Deployment) -> None:
     behind = own.api.call("GET", "/readyz")
     assert (behind.status, behind.json["detail"]) == (503, "the clock is behind what the database has already seen")
     own.clock.advance(5 * 60_000)
+
+    own.now(lambda tx: tx.set_setting("fence_rising", Fence(1, Because.CLOCK_RESET, own.clock.now_ms()).text()))
+    fenced = own.api.call("GET", "/readyz")
+    assert (fenced.status, "fence" in fenced.json["detail"]) == (503, True)
 
     own.store.close()
     away = own.api.call("GET", "/readyz")

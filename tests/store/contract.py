@@ -56,6 +56,10 @@ class Stage:
             )
             assert made
 
+    def run_at_mark(self, use_case: Callable[[Transaction], object]) -> None:
+        """One that has a time although others have none."""
+        self.deployment.store.submit(use_case, at_mark=True).result(20)
+
     def act(self, called: str, /, *args: object, **kwargs: object) -> object:
         """One act in a transaction of its own."""
         return self.run(lambda tx: getattr(tx, called)(*args, **kwargs))
@@ -299,6 +303,14 @@ def set_account_state(stage: Stage) -> None:
 
 
 @act
+def set_budget(stage: Stage) -> None:
+    wrong = AccountBudget((NOW_MS - 2, NOW_MS - 1))
+    stage.run(lambda tx: (tx.lock_account(ALICE), tx.set_budget(wrong)))
+    assert stage.read(lambda tx: tx.account(ALICE)).budget == wrong  # type: ignore[union-attr]
+    assert stage.read(lambda tx: tx.account(BOB)).budget == AccountBudget()  # type: ignore[union-attr]
+
+
+@act
 def charge_sign_in(stage: Stage) -> None:
     subject, other = b"s" * 32, b"o" * 32
     for _ in range(LIMITS.sign_in_tries):
@@ -315,6 +327,18 @@ def charge_sign_in(stage: Stage) -> None:
 def clear_sign_in(stage: Stage) -> None:
     for _ in range(3 * LIMITS.sign_in_tries):
         stage.run(lambda tx: (tx.charge_sign_in(b"s" * 32, limits=LIMITS), tx.clear_sign_in(b"s" * 32)))
+
+
+@act
+def draw_in_sign_in_tries(stage: Stage) -> None:
+    for _ in range(LIMITS.sign_in_tries):
+        stage.act("charge_sign_in", b"s" * 32, limits=LIMITS)
+    stage.act("draw_in_sign_in_tries", now_ms=NOW_MS + 1)
+    stage.clock.tick(LIMITS.sign_in_window_ms - 1)
+    with refused(Reason.SIGN_IN_THROTTLED):
+        stage.act("charge_sign_in", b"s" * 32, limits=LIMITS)
+    stage.act("draw_in_sign_in_tries", now_ms=NOW_MS - 1)
+    stage.act("charge_sign_in", b"s" * 32, limits=LIMITS)
 
 
 @act
@@ -436,6 +460,19 @@ def drop_pending_enrolments(stage: Stage) -> None:
     assert stage.act("drop_pending_enrolments", ALICE, FUTURES) == []
     assert stage.read(lambda tx: tx.authenticator(ALICE, "au_1")).state == "expired"  # type: ignore[union-attr]
     assert not stage.act("activate_authenticator", ALICE, "au_1", step=1)
+
+
+@act
+def fence_authenticators(stage: Stage) -> None:
+    active(stage)
+    stage.act("insert_authenticator", authenticator(2, environment=SPOT, generation=1))
+    stage.act("insert_authenticator", authenticator(3, account=BOB))
+    fence = {"step": 1_000, "blocked_until_max": NOW_MS}
+    assert stage.act("fence_authenticators", ALICE, **fence) == [("au_1", 1_000, 0), ("au_2", 1_000, 0)]
+    assert not stage.act("advance_totp_step", ALICE, "au_1", step=1_000)
+    assert stage.act("advance_totp_step", ALICE, "au_1", step=1_001)
+    assert stage.act("fence_authenticators", ALICE, **fence) == [("au_1", 1_001, 0), ("au_2", 1_000, 0)]
+    assert stage.read(lambda tx: tx.authenticator(BOB, "au_3")).last_step == -1  # type: ignore[union-attr]
 
 
 @act
@@ -758,6 +795,19 @@ def message_failed(stage: Stage) -> None:
 
 
 @act
+def hasten_messages(stage: Stage) -> None:
+    stage.act("put_message", message())
+    stage.act("message_failed", message(), next_at=NOW_MS + 10**9, reason="refused")
+    stage.act("hasten_messages", BOB, now_ms=NOW_MS)
+    assert stage.read(lambda tx: tx.due_messages(limit=5)) == []
+    stage.act("hasten_messages", ALICE, now_ms=NOW_MS)
+    assert stage.read(lambda tx: tx.due_messages(limit=5)) == [replace(message(), attempts=1)]
+    stage.act("message_failed", message(), next_at=None, reason="given up")
+    stage.act("hasten_messages", ALICE, now_ms=NOW_MS)
+    assert stage.read(lambda tx: tx.due_messages(limit=5)) == []
+
+
+@act
 def claim_idempotency(stage: Stage) -> None:
     named = {"principal": "p", "key": "k"}
     assert stage.act("claim_idempotency", ALICE, **named, fingerprint=b"1") is None
@@ -835,6 +885,25 @@ def set_setting(stage: Stage) -> None:
     stage.act("set_setting", "name", "one")
     stage.act("set_setting", "name", "two")
     assert stage.read(lambda tx: tx.setting("name")) == "two"
+
+
+@act
+def drop_setting(stage: Stage) -> None:
+    stage.act("set_setting", "name", "one")
+    stage.act("drop_setting", "name")
+    stage.act("drop_setting", "name")
+    assert stage.read(lambda tx: tx.setting("name")) is None
+
+
+@act
+def reset_high_water(stage: Stage) -> None:
+    stage.clock.tick(10**9)
+    stage.run(lambda tx: tx.now)
+    stage.clock.tick(-(10**9))
+    with refused(Reason.CLOCK_BEHIND):
+        stage.run(lambda tx: tx.now)
+    stage.run_at_mark(lambda tx: (tx.reset_high_water(now_ms=NOW_MS), tx.set_setting("fence_number", "1")))
+    assert stage.run(lambda tx: tx.now) == NOW_MS
 
 
 @act

@@ -10,7 +10,7 @@ from leverlock.domain.account import canonical_login
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
-from leverlock.ports import Store, Transaction, World
+from leverlock.ports import Clock, Store, Transaction, World
 
 
 class VenueFindings(Protocol):
@@ -50,6 +50,7 @@ class Desk:
 
     store: Store
     world: World
+    clock: Clock
     passwords: PasswordHashing
     probe: VenueProbe
     by: str

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.admin import accounts, venues
+from leverlock.admin import accounts, clock, venues
 from leverlock.admin.desk import Desk
 from leverlock.domain.errors import Reason, Refused
 
@@ -40,6 +40,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "key.create": Operation(venues.CreateKey, venues.create_key),
     "key.list": Operation(accounts.OfAccount, venues.list_keys),
     "key.revoke": Operation(venues.RevokeKey, venues.revoke_key),
+    "clock.show": Operation(accounts.Nothing, clock.show_clock),
+    "clock.reset": Operation(clock.ResetClock, clock.reset_clock),
     "venue.connect": Operation(venues.ConnectVenue, venues.connect_venue),
     "venue.list": Operation(venues.ListVenues, venues.list_venues),
     "venue.test": Operation(venues.NamedVenue, venues.check_venue),

@@ -11,6 +11,7 @@ from leverlock.api.endpoint import ApiParts, Call, Endpoint, Who
 from leverlock.api.openapi import document
 from leverlock.api.problems import PROBLEMS, Edge, EdgeRefused, Problem, type_of
 from leverlock.api.views import View
+from leverlock.app.fence import rising
 from leverlock.domain.errors import Reason, Refused
 from leverlock.ports import Transaction
 
@@ -59,6 +60,8 @@ async def ready(parts: ApiParts, _call: Call) -> Ready:
     policy = parts.world.policy()
 
     def look(tx: Transaction) -> str | None:
+        if rising(tx) is not None:
+            raise EdgeRefused(Edge.NOT_READY, detail="a fence is being raised; nothing is verified until it stands")
         return tx.setting("policy_version") if tx.now else None
 
     try:

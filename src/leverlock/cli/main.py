@@ -13,6 +13,7 @@ from leverlock.cli import (
     account,
     approve,
     audit,
+    clock,
     config,
     demo,
     doctor,
@@ -55,6 +56,7 @@ app.add_typer(operator.app, name="operator")
 app.add_typer(notice.app, name="notice")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
+app.add_typer(clock.app, name="clock")
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)

@@ -56,6 +56,10 @@ class EventKind(StrEnum):
     INTEGRATOR_REVOKED = "integrator.revoked"
     POLICY_LOADED = "policy.loaded"
     CLOCK_BEHIND = "clock.behind"
+    CLOCK_RIGHT = "clock.right"
+    FENCE_RAISED = "fence.raised"
+    FENCE_STANDS = "fence.stands"
+    ACCOUNT_FENCED = "account.fenced"
     NOTICE_ADDRESS_SET = "notice_address.set"
 
 

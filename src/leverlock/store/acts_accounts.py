@@ -53,6 +53,9 @@ class AccountActs(UnitOfWork):
         return self._cursor.write("set_account_state", {"account_id": account_id, "state": state}) == 1
 
     # -- sessions ----------------------------------------------------------------------------------------------------
+    def draw_in_sign_in_tries(self, *, now_ms: int) -> None:
+        self._cursor.write("draw_in_sign_in_tries", {"now": now_ms})
+
     def insert_session(self, session: Session) -> None:
         self._cursor.write(
             "insert_session",
@@ -139,6 +142,10 @@ class AccountActs(UnitOfWork):
     def drop_pending_enrolments(self, account_id: str, environment: Environment) -> list[str]:
         parameters = {"account_id": account_id, "environment": environment.value}
         return [str(row[0]) for row in self._cursor.all("drop_pending_enrolments", parameters)]
+
+    def fence_authenticators(self, account_id: str, *, step: int, blocked_until_max: int) -> list[tuple[str, int, int]]:
+        parameters = {"account_id": account_id, "step": step, "blocked_until_max": blocked_until_max}
+        return [(row[0], row[1], row[2]) for row in self._cursor.all("fence_authenticators", parameters)]
 
     def retire_authenticator(self, account_id: str, authenticator_id: str) -> bool:
         parameters = {"account_id": account_id, "authenticator_id": authenticator_id}

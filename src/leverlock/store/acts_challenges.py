@@ -25,7 +25,7 @@ class ChallengeActs(UnitOfWork):
             taken = {row[0] for row in self._cursor.all("taken_key_slots", asker)}
             key_slot = _lowest_free(taken, limits.key_live_challenges)
             since = self.now - limits.key_new_window_ms
-            asked = self._cursor.one("asked_since", {**asker, "since": since})
+            asked = self._cursor.one("asked_since", {**asker, "since": since, "now": self.now})
             assert asked is not None
             if key_slot is None or asked[0] >= limits.key_new_challenges:
                 raise Refused(Reason.TOO_MANY_CHALLENGES, "answer or cancel the waiting challenges of this key first")

@@ -57,6 +57,9 @@ class UpkeepActs(UnitOfWork):
         parameters = {"account_id": message.account_id, "message_id": message.message_id}
         return self._cursor.write("message_failed", {**parameters, "next_at": next_at, "reason": reason}) == 1
 
+    def hasten_messages(self, account_id: str, *, now_ms: int) -> None:
+        self._cursor.write("hasten_messages", {"account_id": account_id, "now": now_ms})
+
     # -- idempotency -------------------------------------------------------------------------------------------------
     def claim_idempotency(
         self, account_id: str, *, principal: str, key: str, fingerprint: bytes
@@ -106,6 +109,12 @@ class UpkeepActs(UnitOfWork):
 
     def set_setting(self, name: str, value: str) -> None:
         self._cursor.write("set_setting", {"name": name, "value": value})
+
+    def drop_setting(self, name: str) -> None:
+        self._cursor.write("drop_setting", {"name": name})
+
+    def reset_high_water(self, *, now_ms: int) -> None:
+        self._cursor.write("reset_high_water", {"now": str(now_ms)})
 
     def prune(self, *, limit: int) -> int:
         ages = {

@@ -16,12 +16,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Job(Generic[T]):
-    """A queued use case. Who waits for it is a thread, or a task on `loop`. `queued_at` is of the monotonic clock."""
+    """A queued use case. Who waits for it is a thread, or a task on `loop`. `queued_at` is of the monotonic clock.
+
+    `at_mark`: it has a time even while others have none.
+    """
 
     use_case: UseCase[T]
     future: Future[T] | asyncio.Future[T]
     loop: asyncio.AbstractEventLoop | None = None
     queued_at: float = field(default_factory=time.monotonic)
+    at_mark: bool = False
     result: Any = None
     problem: BaseException | None = None
 

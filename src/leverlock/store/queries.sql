@@ -48,6 +48,9 @@ ON CONFLICT (subject) DO UPDATE SET
   since = CASE WHEN sign_in_try.since <= :window_start THEN :now ELSE sign_in_try.since END
 RETURNING tries, since;
 
+-- name: draw_in_sign_in_tries
+UPDATE sign_in_try SET since = :now WHERE since > :now;
+
 -- name: clear_sign_in
 DELETE FROM sign_in_try WHERE subject = :subject;
 
@@ -122,6 +125,12 @@ UPDATE authenticator SET state = 'expired'
 WHERE account_id = :account_id AND environment = :environment AND state = 'pending'
 RETURNING authenticator_id;
 
+-- name: fence_authenticators
+-- Steps are only ever raised; a block that time set back would make endless is drawn in to the longest there is.
+UPDATE authenticator SET last_step = max(last_step, :step), blocked_until = min(blocked_until, :blocked_until_max)
+WHERE account_id = :account_id AND state IN ('pending', 'active', 'disabled')
+RETURNING authenticator_id, last_step, blocked_until;
+
 -- name: retire_authenticator
 UPDATE authenticator SET state = 'replaced'
 WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state IN ('active', 'disabled');
@@ -165,7 +174,7 @@ WHERE account_id = :account_id AND principal = :principal AND state = 'pending' 
 
 -- name: asked_since
 SELECT count(*) AS asked FROM challenge
-WHERE account_id = :account_id AND principal = :principal AND created_at > :since;
+WHERE account_id = :account_id AND principal = :principal AND created_at > :since AND created_at <= :now;
 
 -- name: insert_challenge
 INSERT INTO challenge
@@ -334,6 +343,9 @@ DELETE FROM outbox WHERE account_id = :account_id AND message_id = :message_id;
 UPDATE outbox SET attempts = attempts + 1, next_at = :next_at, reason = :reason
 WHERE account_id = :account_id AND message_id = :message_id;
 
+-- name: hasten_messages
+UPDATE outbox SET next_at = :now WHERE account_id = :account_id AND next_at > :now;
+
 -- name: claim_idempotency
 -- ONCE: the first request under this key.
 INSERT INTO idempotency (account_id, principal, key, fingerprint, answer, created_at)
@@ -378,6 +390,17 @@ SELECT value FROM setting WHERE name = :name;
 -- name: set_setting
 INSERT INTO setting (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: drop_setting
+DELETE FROM setting WHERE name = :name;
+
+-- name: marks
+-- What the file says about time: the latest it has seen, the last fence, and whether one is being raised.
+SELECT name, value FROM setting WHERE name IN ('high_water_ms', 'fence_number', 'fence_rising');
+
+-- name: reset_high_water
+-- The one statement that may lower it, at the end of a fence.
+UPDATE setting SET value = :now WHERE name = 'high_water_ms';
 
 -- name: raise_high_water
 UPDATE setting SET value = :now WHERE name = 'high_water_ms' AND CAST(value AS INTEGER) < CAST(:now AS INTEGER);

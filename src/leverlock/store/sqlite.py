@@ -28,6 +28,7 @@ from leverlock.store.acts_upkeep import UpkeepActs
 from leverlock.store.jobs import Job, answer
 from leverlock.store.migrate import migrate
 from leverlock.store.rows import Row
+from leverlock.store.server_time import ServerTime
 from leverlock.store.statements import statements
 
 T = TypeVar("T")
@@ -36,7 +37,6 @@ BATCH = 256  # use cases in one commit; more only makes the first of them wait
 BUSY_MS = 900  # how long opening and reading wait for another process
 LOCK_WAIT_S = 1.6  # from a request's arrival: how long another process may hold the file (B98: an answer within 2 s)
 LOCK_POLL_S = 0.001
-HIGH_WATER_EVERY_MS = 1_000
 READERS = 2
 CACHE_KIB = 16 * 1024  # of the writer; with SQLite's 2 MB a batch over random accounts reads its pages again and again
 CHECKPOINT_PAGES = 4_000  # 16 MB of log between checkpoints; each one syncs twice while everybody waits
@@ -121,14 +121,13 @@ class SqliteStore:
         self._path = path
         self._clock = clock
         self._limits = limits or Limits()
+        self._time = ServerTime(clock, self._limits)
         self._connect = connect
         self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="leverlock-read")
         self._local = threading.local()
         self._connections: list[_Connection] = []
-        self._high_water = 0  # the latest time this process has told or the file holds
-        self._persisted = 0
         self._closed = False
         self._gate = threading.Lock()  # nothing is queued behind the writer's end
         self.commits = 0
@@ -150,7 +149,7 @@ class SqliteStore:
             raise FileNotFoundError(f"no database at {self._path}; create one with `leverlock init`")
         connection = _Connection(self._connect, self._path, read_only=False)
         migrate(connection.raw, now_ms=self._clock.now_ms())
-        self._read_high_water(connection)
+        self._time.learn(_marks(connection))
         connection.raw.execute("PRAGMA busy_timeout = 0")  # from here on `_begin` waits
         self._writer = threading.Thread(
             target=self._write_forever, args=(connection,), name="leverlock-write", daemon=True
@@ -171,10 +170,10 @@ class SqliteStore:
             connection.close()
 
     # -- callers -----------------------------------------------------------------------------------------------------
-    def submit(self, use_case: UseCase[T]) -> Future[T]:
+    def submit(self, use_case: UseCase[T], *, at_mark: bool = False) -> Future[T]:
         """Queue a use case from any thread; the future is done after the commit."""
         future: Future[T] = Future()
-        self._queue(Job(use_case, future))
+        self._queue(Job(use_case, future, at_mark=at_mark))
         return future
 
     async def run(self, use_case: UseCase[T]) -> T:
@@ -182,6 +181,13 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._queue(Job(use_case, future, loop))
+        return await future
+
+    async def run_at_mark(self, use_case: UseCase[T]) -> T:
+        """The same for what must be written although the clock is behind or a fence is being raised."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue(Job(use_case, future, loop, at_mark=True))
         return await future
 
     def _queue(self, job: Job[Any]) -> None:
@@ -207,7 +213,8 @@ class SqliteStore:
             _abandon(connection)
             connection.raw.execute("BEGIN")
             try:
-                return use_case(SqliteTransaction(connection, now=self._time(), limits=self._limits))
+                self._time.learn(_marks(connection))
+                return use_case(SqliteTransaction(connection, now=self._time.now(), limits=self._limits))
             finally:
                 _abandon(connection)
         except sqlite3.Error as problem:
@@ -220,13 +227,6 @@ class SqliteStore:
             self._local.connection = found
             self._connections.append(found)
         return found
-
-    def _time(self) -> int | None:
-        """Server time, never below what the database has seen; None when it runs behind by more than a step (B11)."""
-        now = self._clock.now_ms()
-        if now < self._high_water - self._limits.clock_back_ms:
-            return None
-        return max(now, self._high_water)
 
     # -- the writer --------------------------------------------------------------------------------------------------
     def _write_forever(self, connection: _Connection) -> None:
@@ -253,13 +253,12 @@ class SqliteStore:
         try:
             _abandon(connection)  # what an earlier failure could not take back
             _begin(connection, give_up_at=batch[0].queued_at + LOCK_WAIT_S)
-            self._read_high_water(connection)
-            now = self._time()
-            self._high_water = now or self._high_water
+            self._time.learn(_marks(connection))
+            now = self._time.now()
+            due = isinstance(now, int) and self._time.told(now)
             for job in batch:
-                self._run_one(connection, job, now)
-            raised = now is not None and now >= self._persisted + HIGH_WATER_EVERY_MS
-            if raised:
+                self._run_one(connection, job, self._time.at_mark() if job.at_mark else now)
+            if due:
                 connection.write("raise_high_water", {"now": str(now)})
             connection.raw.execute("COMMIT")
         except BaseException as problem:
@@ -270,16 +269,11 @@ class SqliteStore:
         else:
             self.commits += 1
             self.committed += len(batch)
-            if raised and now is not None:
-                self._persisted = now
+            if due and isinstance(now, int):
+                self._time.marked(now)
         answer(batch)
 
-    def _read_high_water(self, connection: _Connection) -> None:
-        row = connection.one("setting", {"name": "high_water_ms"})
-        self._persisted = int(row[0]) if row else 0
-        self._high_water = max(self._high_water, self._persisted)
-
-    def _run_one(self, connection: _Connection, job: Job[Any], now: int | None) -> None:
+    def _run_one(self, connection: _Connection, job: Job[Any], now: int | Reason) -> None:
         """One use case under its savepoint. What it raises takes back its effect, never its charge (B74)."""
         connection.raw.execute("SAVEPOINT use_case")
         transaction = SqliteTransaction(connection, now=now, limits=self._limits)
@@ -293,6 +287,11 @@ class SqliteStore:
             connection.raw.execute("ROLLBACK TO use_case")
             transaction.settle(problem)
         connection.raw.execute("RELEASE use_case")
+
+
+def _marks(connection: _Connection) -> dict[str, str]:
+    """What the file says about time."""
+    return dict(connection.all("marks", {}))
 
 
 def _begin(connection: _Connection, *, give_up_at: float) -> None:

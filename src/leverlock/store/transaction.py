@@ -29,6 +29,12 @@ class Cursor(Protocol):
         ...
 
 
+_NO_TIME = {
+    Reason.CLOCK_BEHIND: "the server's clock runs behind what it has already seen",
+    Reason.STORE_UNAVAILABLE: "a fence is being raised; nothing is verified until it stands",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _SignInTry:
     subject: bytes
@@ -38,7 +44,7 @@ class _SignInTry:
 class UnitOfWork:
     """The part of `ports.Transaction` that the acts build on."""
 
-    def __init__(self, cursor: Cursor, *, now: int | None, limits: Limits) -> None:
+    def __init__(self, cursor: Cursor, *, now: int | Reason, limits: Limits) -> None:
         self._cursor = cursor
         self._now = now
         self._limits = limits
@@ -51,8 +57,8 @@ class UnitOfWork:
 
     @property
     def now(self) -> int:
-        if self._now is None:
-            raise Refused(Reason.CLOCK_BEHIND, "the server's clock runs behind what it has already seen")
+        if isinstance(self._now, Reason):
+            raise Refused(self._now, _NO_TIME[self._now])
         return self._now
 
     # -- the account's lock and its chain ----------------------------------------------------------------------------
@@ -85,6 +91,9 @@ class UnitOfWork:
         # The charge stays among the kept ones: should anything still fail, the guess was evaluated and counts.
         assert charge in self._kept
         self._budget = account
+
+    def set_budget(self, budget: AccountBudget) -> None:
+        self._budget = budget
 
     def charge_sign_in(self, subject: bytes, *, limits: Limits) -> None:
         attempt = _SignInTry(subject, limits)
