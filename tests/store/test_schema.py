@@ -129,6 +129,7 @@ WHOLE_TABLES = {
     "upstreams",
     "integrators",
     "operators",
+    "draw_in_sign_in_tries",
     "prune_sign_in_tries",
     "prune_changes",
     "prune_messages",
