@@ -32,7 +32,8 @@ EVERY = dict(commands())
 
 def test_the_commands_are_these() -> None:
     assert sorted(EVERY) == [
-        "account create", "account list", "account lock", "account unlock", "approve", "audit verify", "clock reset", "clock show", "config check",
+        "account create", "account list", "account lock", "account unlock", "approve", "audit verify",
+        "clock reset", "clock show", "config check",
         "config schema", "config show", "demo", "doctor", "enrol", "healthcheck", "init", "integrator create",
         "integrator list", "integrator revoke", "key create", "key list", "key revoke", "keyring init",
         "notice list", "notice set",
