@@ -329,13 +329,15 @@ class Stack:
         done = self._done(account, "POST", path, {"code": account.next_code(environment)})
         account.recovery_codes[environment] = done["recovery_codes"]
 
-    def approve(self, account: Account, challenge_ids: Sequence[str], code: str | None = None) -> str:
+    def approve(
+        self, account: Account, challenge_ids: Sequence[str], code: str | None = None, *, password: str = ""
+    ) -> str:
         """The owner answers these challenges with `code`, or with the next one of his Futures app; the code.
 
         Raises NotApproved with the reason.
         """
         given = account.next_code() if code is None else code
-        wanted = {"challenges": list(challenge_ids), "code": given}
+        wanted = {"challenges": list(challenge_ids), "code": given} | ({"password": password} if password else {})
         answer = self.api("POST", "/v1/proofs", wanted, token=account.token)
         if answer.status != 200:
             raise NotApproved(answer.reason)

@@ -12,6 +12,9 @@ from importlib.resources import files
 sqlite3.register_adapter(Decimal, lambda value: f"{value:f}")
 sqlite3.register_converter("DECIMAL_TEXT", lambda raw: Decimal(raw.decode()))
 
+# Columns that came after the first layout: a file that was made before them gets them when it is opened.
+_LATER = (("accounts", "delta_mode"), ("api_keys", "margin"))
+
 Database = sqlite3.Connection
 Row = sqlite3.Row
 
@@ -23,6 +26,9 @@ def open_database(path: str) -> Database:
     # It is play money: a power cut may cost the last moments, never the file's shape; tests want the speed.
     db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;")
     db.executescript(files("leverlock_paper").joinpath("schema.sql").read_text("utf-8"))
+    for table, column in _LATER:
+        if column not in {row["name"] for row in db.execute(f"PRAGMA table_info({table})")}:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
     return db
 
 

@@ -15,6 +15,7 @@ FLAGS = {
     "enableFutures": "futures",
     "enableWithdrawals": "withdrawals",
     "permitsUniversalTransfer": "universal_transfer",
+    "enableMargin": "margin",
     "ipRestrict": "ip_restrict",
 }
 
@@ -37,7 +38,8 @@ def create_key(
     """Issues a key with the flags given (reading and futures when not said) and returns its name."""
     key = random_name()
     db.execute(
-        "INSERT INTO api_keys VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO api_keys (key, account, kind, secret, reading, futures, withdrawals, universal_transfer,"
+        " ip_restrict, ips, created, margin) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         (
             key,
             account,
@@ -50,6 +52,7 @@ def create_key(
             flags.get("ipRestrict", bool(ips)),
             ",".join(ips),
             now,
+            flags.get("enableMargin", False),
         ),
     )
     return key
@@ -71,4 +74,5 @@ def find_key(db: Database, key: str) -> ApiKey | None:
         bool(row["ip_restrict"]),
         tuple(filter(None, row["ips"].split(","))),
         row["created"],
+        bool(row["margin"]),
     )

@@ -24,6 +24,7 @@ class Access(Enum):
     TRADE = "futures"
     WITHDRAW = "withdrawals"
     TRANSFER = "universal_transfer"
+    MARGIN = "margin"
 
     @property
     def signed(self) -> bool:

@@ -16,6 +16,7 @@ from leverlock_paper.endpoints import (
     general,
     history,
     listen_key,
+    margin_wallet,
     market_data,
     order_reads,
     position_reads,
@@ -111,6 +112,11 @@ _SETTINGS = (
     # Paper only: no real futures venue of this dialect has a writable ADL setting.
     route("GET", "/fapi/v1/adlSetting", Access.READ, adl.read_setting, "symbol"),
     route("POST", "/fapi/v1/adlSetting", Access.TRADE, adl.change_setting, "symbol! positionSide rank!"),
+)
+
+_DELTA_MODE = (
+    route("GET", "/sapi/v1/portfolio/delta-mode", Access.READ, settings.read_delta_mode, "", 1500),
+    route("POST", "/sapi/v1/portfolio/delta-mode", Access.TRADE, settings.change_delta_mode, "deltaEnabled!", 1500),
 )
 
 _ACCOUNT = (
@@ -257,6 +263,14 @@ _WALLETS = (
         600,
     ),
     route(
+        "POST",
+        "/sapi/v1/localentity/withdraw/apply",
+        Access.WITHDRAW,
+        funds_in_and_out.withdraw_with_questionnaire,
+        "coin! address! amount! questionnaire! network addressTag withdrawOrderId transactionFeeFlag name walletType",
+        600,
+    ),
+    route(
         "GET",
         "/sapi/v1/capital/withdraw/history",
         Access.READ,
@@ -285,6 +299,41 @@ _WALLETS = (
     route("GET", "/sapi/v1/account/apiRestrictions", Access.READ, wallets.api_restrictions),
 )
 
-_GROUPS = (_GENERAL, _MARKET, _TRADING, _SETTINGS, _ACCOUNT, _HISTORY, _LISTEN_KEY, _WALLETS)
+_LOAN = "asset! amount! isIsolated symbol"
+
+_MARGIN = (
+    route("GET", "/sapi/v1/margin/account", Access.READ, margin_wallet.account, "", 10),
+    route(
+        "POST",
+        "/sapi/v1/margin/borrow-repay",
+        Access.MARGIN,
+        margin_wallet.borrow_or_repay,
+        f"{_LOAN} type!",
+        1500,
+    ),
+    route(
+        "GET",
+        "/sapi/v1/margin/borrow-repay",
+        Access.READ,
+        margin_wallet.loan_history,
+        f"type! asset txId {_PAGE}",
+        10,
+    ),
+    route("POST", "/sapi/v1/margin/loan", Access.MARGIN, margin_wallet.borrow, _LOAN, 1500),
+    route("POST", "/sapi/v1/margin/repay", Access.MARGIN, margin_wallet.repay, _LOAN, 1500),
+)
+
+_GROUPS = (
+    _GENERAL,
+    _MARKET,
+    _TRADING,
+    _SETTINGS,
+    _DELTA_MODE,
+    _ACCOUNT,
+    _HISTORY,
+    _LISTEN_KEY,
+    _WALLETS,
+    _MARGIN,
+)
 
 ROUTES: dict[tuple[str, str], Route] = {(row.method, row.path): row for group in _GROUPS for row in group}

@@ -35,6 +35,7 @@ class ApiKey:
     ip_restrict: bool
     ips: tuple[str, ...]
     created: int
+    margin: bool
 
 
 def check_freshness(now: int, timestamp: int, receive_window: int) -> None:

@@ -116,6 +116,12 @@ def test_a_batch_with_one_risky_leg_is_stopped_whole(live: Live) -> None:
         ("/fapi/v1/algoOrder", "POST", LEG | {"algoType": "CONDITIONAL", "type": "ICEBERG"}),
         ("/fapi/v1/marginType", "POST", {"symbol": SYMBOL, "marginType": "PORTFOLIO"}),
         ("/fapi/v1/positionSide/dual", "POST", {"dualSidePosition": "maybe"}),
+        ("/fapi/v1/multiAssetsMargin", "POST", {"multiAssetsMargin": "portfolio"}),
+        ("/fapi/v1/positionMargin", "POST", {"symbol": SYMBOL, "amount": "1", "type": "3"}),
+        ("/fapi/v1/positionMargin", "POST", {"symbol": SYMBOL, "amount": "1", "type": "ADD"}),
+        ("/fapi/v1/positionMargin", "POST", {"symbol": SYMBOL, "amount": "1", "type": "1", "positionSide": "NET"}),
+        ("/fapi/v1/adlSetting", "POST", {"symbol": SYMBOL, "rank": "LAST"}),
+        ("/sapi/v1/portfolio/delta-mode", "POST", {"deltaEnabled": "auto"}),
     ],
 )
 def test_an_unknown_value_is_refused(live: Live, path: str, method: str, params: dict[str, Any]) -> None:
@@ -358,7 +364,7 @@ def test_where_enrolment_is_required_a_gated_action_is_refused(ruled: Live) -> N
 def test_what_the_policy_leaves_open_is_written_down_each_time(ruled: Live) -> None:
     text = policy_text().replace('name = "literal"', 'name = "open"\nunsafe_allow = ["futures.margin_mode.set"]', 1)
     start = text.index('[[rule]]\nname = "margin mode"')
-    end = text.index("# Replacing an authenticator")
+    end = text.index("[[rule]]", start + 1)
     with_policy(ruled, text[:start] + text[end:])
     alice = ruled.party()
     bot = ruled.client(alice)

@@ -111,6 +111,21 @@ def test_a_withdrawal_debits_the_spot_wallet_and_is_recorded(venue: PaperVenue, 
     assert venue.signed(key, "GET", "/sapi/v1/capital/withdraw/history", {"status": 1}).json == []
 
 
+def test_the_funding_wallet_and_the_twin_with_a_questionnaire(venue: PaperVenue, account: int, key: VenueKey) -> None:
+    assert transfer(venue, key, "MAIN_FUNDING", "300").status == 200
+    assert withdraw(venue, key, walletType=1).status == 200
+    assert usdt(venue, account)["funding"] == 200
+    params = {"coin": "USDT", "network": "ETH", "address": ADDRESS, "amount": "100", "walletType": 1}
+    path = "/sapi/v1/localentity/withdraw/apply"
+    for answers in ("", "x", "[]", '"{}"'):
+        sent = params | ({"questionnaire": answers} if answers else {})
+        assert venue.signed(key, "POST", path, sent).status == 400
+    done = venue.signed(key, "POST", path, params | {"questionnaire": '{"isAddressOwner":1}'})
+    assert isinstance(done.json["trId"], int)
+    assert usdt(venue, account)["funding"] == 100
+    assert venue.account(account)["withdrawals"] == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -121,7 +136,8 @@ def test_a_withdrawal_debits_the_spot_wallet_and_is_recorded(venue: PaperVenue, 
         ({"network": "BTC"}, -4019),
         ({"address": "0x12"}, -1130),
         ({"address": ADDRESS + "\n"}, -1130),
-        ({"walletType": 1}, -9000),
+        ({"walletType": 1}, -4026),
+        ({"walletType": 2}, -1130),
         ({"otp": "123456"}, -1104),
     ],
 )

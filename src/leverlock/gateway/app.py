@@ -13,21 +13,25 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from leverlock import access_log
-from leverlock.domain.action import Action
-from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET, ORDER_CANCEL
+from leverlock.domain.action import Action, Facts
+from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
+from leverlock.domain.setting_actions import MULTI_ASSETS_SET
 from leverlock.gateway import refusals
 from leverlock.gateway.asgi import BodyTooLarge, Receive, Scope, Send, header, lifespan, send_answer, whole_body
-from leverlock.gateway.binance.codec import read, symbols_of, with_facts, write
+from leverlock.gateway.binance.codec import chosen, read, symbols_of, with_facts, write
 from leverlock.gateway.binance.endpoints import ENDPOINTS, Access, Endpoint
 from leverlock.gateway.binance.errors import BinanceError, UnreadParameter
+from leverlock.gateway.binance.forms import Form
 from leverlock.gateway.binance.parameters import unsigned_parameters
 from leverlock.gateway.binance.signature import SignedCall
 from leverlock.gateway.callers import Callers
@@ -40,7 +44,7 @@ from leverlock.gateway.replay import ReplayRefused
 from leverlock.gateway.target import NonCanonicalTarget, canonical_path
 from leverlock.gateway.upstream import Outcome
 from leverlock.gateway.venue import VenueAccount
-from leverlock.gateway.venue_answers import exposure, setting
+from leverlock.gateway.venue_answers import VenueRead, asset_mode, exposure, setting
 
 __all__ = ["Gateway", "GatewayParts", "Meter"]
 
@@ -49,7 +53,25 @@ _log = structlog.get_logger("leverlock.gateway")
 CHALLENGES: Final = "/leverlock/v1/challenges/"
 
 
+# What is read at the venue before a setting is changed: a reader, told the symbol that it concerns.
+LOOKS: Final[Mapping[str, Callable[[VenueRead, str], Awaitable[Facts]]]] = {
+    LEVERAGE_SET.name: exposure,
+    MARGIN_MODE_SET.name: setting,
+    MULTI_ASSETS_SET.name: asset_mode,
+}
+
 _TYPED: Final = (NonCanonicalTarget, BinanceError, ReplayRefused, SymbolBusy, CancelRuled, Refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A verified call that does something: what it means, and the form in which it leaves. `code`: sent with it."""
+
+    endpoint: Endpoint
+    call: SignedCall
+    form: Form
+    action: Action
+    code: str
 
 
 class Gateway:
@@ -118,68 +140,62 @@ class Gateway:
             outcome = await account.send_plain(account.base(endpoint.base), endpoint.method, endpoint.path, wire)
             return passed_on(outcome)
         call = await self._callers.verified(account, endpoint, query, body)
-        if endpoint.action is None or endpoint.action is ORDER_CANCEL:
-            if endpoint.action is ORDER_CANCEL:
-                self._gate.cancel_must_pass(account, endpoint.scope, call.parameters)
+        if endpoint.says is None:
+            if endpoint.cancels:
+                self._gate.cancel_must_pass(account, endpoint.cancels, call.parameters)
             return passed_on(await forward(account, endpoint, call, known(endpoint, call.parameters).items()))
-        action = read(endpoint.action, call.parameters)
-        code = call.otp or header(scope, b"leverlock-code")
-        if endpoint.action is LEVERAGE_SET or endpoint.action is MARGIN_MODE_SET:
-            return await self._change_setting(account, endpoint, call, action, code)
-        return await self._order(account, endpoint, call, action, code)
+        form = chosen(endpoint.says, call.parameters)
+        wanted = Wanted(endpoint, call, form, read(form, call.parameters), call.otp or header(scope, b"leverlock-code"))
+        if form.action.name in LOOKS:
+            return await self._change_setting(account, wanted)
+        return await self._order(account, wanted)
 
-    async def _order(
-        self, account: VenueAccount, endpoint: Endpoint, call: SignedCall, action: Action, code: str
-    ) -> Answer:
-        """Orders, amendments and the position mode: counted in flight before the leverage is looked at."""
-        upstream_id, symbols = account.upstream_id, symbols_of(action)
+    async def _order(self, account: VenueAccount, wanted: Wanted) -> Answer:
+        """Orders and whatever changes no setting that others are judged by.
+
+        What hangs on the leverage of a symbol is counted in flight before the leverage is looked at.
+        """
+        upstream_id, symbols = account.upstream_id, symbols_of(wanted.action)
         spent: Challenge | None = None
         with self._facts.order(upstream_id, symbols) as hold:
             facts = self._facts.asked_by_call(upstream_id, account.read, symbols)
-            judged = with_facts(action, await facts.recent())
+            judged = with_facts(wanted.action, await facts.recent())
             if not self._gate.allowed_from_snapshot(account, judged):
-                judged = with_facts(action, await facts.now())
-                passage = await self._gate.redeem(account, judged, code)
+                judged = with_facts(wanted.action, await facts.now())
+                passage = await self._gate.redeem(account, judged, wanted.code)
                 if isinstance(passage, Answer):
                     return passage
                 spent = passage
-            outcome = await self._execute(account, endpoint, call, judged, spent=spent, hold=hold)
+            outcome = await self._execute(account, wanted, judged, spent=spent, hold=hold)
         return passed_on(outcome)
 
-    async def _change_setting(
-        self, account: VenueAccount, endpoint: Endpoint, call: SignedCall, action: Action, code: str
-    ) -> Answer:
-        """A change of leverage or margin mode has its symbol to itself, from the first reading to the venue's answer.
+    async def _change_setting(self, account: VenueAccount, wanted: Wanted) -> Answer:
+        """A change of a setting has its symbol to itself, or the account's own lane where it concerns the account.
 
-        Without that, a change that seemed to be none when it was judged could undo one that was approved meanwhile.
+        It has it from the first reading to the venue's answer. Without that, a change that seemed to be none when it
+        was judged could undo one that was approved meanwhile.
         """
-        symbol = action.fields["symbol"]
-        look = exposure if endpoint.action is LEVERAGE_SET else setting
+        action, look = wanted.action, LOOKS[wanted.form.action.name]
+        symbol = action.fields.get("symbol", "")
         spent: Challenge | None = None
         async with self._facts.change(account.upstream_id, symbol) as hold:
             judged = with_facts(action, {symbol: await look(account.read, symbol)})
             if not self._gate.allowed_from_snapshot(account, judged):
-                passage = await self._gate.redeem(account, judged, code)
+                passage = await self._gate.redeem(account, judged, wanted.code)
                 if isinstance(passage, Answer):
                     return passage
                 spent = passage
-            outcome = await self._execute(account, endpoint, call, judged, spent=spent, hold=hold)
+            outcome = await self._execute(account, wanted, judged, spent=spent, hold=hold)
         return passed_on(outcome)
 
     async def _execute(
-        self,
-        account: VenueAccount,
-        endpoint: Endpoint,
-        call: SignedCall,
-        judged: Action,
-        *,
-        spent: Challenge | None,
-        hold: Hold,
+        self, account: VenueAccount, wanted: Wanted, judged: Action, *, spent: Challenge | None, hold: Hold
     ) -> Outcome:
         """Forward what was judged. An outcome that nobody knows keeps its lanes, and is told if a grant was spent."""
         reason: str | None = "fault"
+        call = wanted.call
         try:
-            outcome = await forward(account, endpoint, call, write(judged))
+            outcome = await forward(account, wanted.endpoint, call, write(wanted.form, judged))
             reason = unknown_reason(outcome)
         finally:
             if reason is not None:

@@ -52,6 +52,16 @@ async def setting(read: VenueRead, symbol: str) -> Facts:
     return (configured_symbols(found) or {}).get(symbol, {})
 
 
+async def asset_mode(read: VenueRead, _symbol: str) -> Facts:
+    """Whether the account is in multi-assets mode; nothing when it is not told."""
+    try:
+        found = await asyncio.wait_for(read("/fapi/v1/multiAssetsMargin", {}), READ_SECONDS)
+    except TimeoutError:
+        return {}
+    told = found.get("multiAssetsMargin") if isinstance(found, dict) else None
+    return {"current_multi_assets": "true" if told else "false"} if isinstance(told, bool) else {}
+
+
 def _open(position: Any) -> bool:
     """Whether a position is open; anything unreadable counts as open."""
     try:

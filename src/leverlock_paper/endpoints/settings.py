@@ -101,6 +101,18 @@ def change_multi_assets(call: Call) -> object:
     return DONE
 
 
+def read_delta_mode(call: Call) -> object:
+    return {"deltaEnabled": bool(call.account_row()["delta_mode"])}
+
+
+def change_delta_mode(call: Call) -> object:
+    """The switch is kept and told; there is no portfolio margin on which it would act."""
+    call.params.required("deltaEnabled")
+    enabled = int(call.params.flag("deltaEnabled"))
+    call.db.execute("UPDATE accounts SET delta_mode = ? WHERE id = ?", (enabled, call.account))
+    return {"msg": "success"}
+
+
 def change_position_margin(call: Call) -> object:
     """Adds (`type=1`) or removes (`type=2`) margin of an isolated position."""
     symbol = call.symbol()

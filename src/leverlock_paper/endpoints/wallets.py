@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from leverlock_paper import ledger
+from leverlock_paper.endpoints import margin_wallet
+from leverlock_paper.endpoints.asset_forms import asset_named, read_amount
 from leverlock_paper.endpoints.windows import window_of
 from leverlock_paper.errors import refusal, unsupported
 from leverlock_paper.keys import FLAGS
@@ -34,7 +36,6 @@ FEES = {
     "ETH": Decimal("0.001"),
     "BNB": Decimal("0.001"),
 }
-_AMOUNT_PLACES = 8
 
 
 def universal_transfer(call: Call) -> object:
@@ -71,23 +72,10 @@ def _transfer(call: Call, kind: str, source: str, target: str, door: str) -> dic
     return {"tranId": int(cursor.lastrowid or 0)}
 
 
-def asset_named(name: str) -> str:
-    if name not in ASSETS:
-        raise refusal(-4018)
-    return name
-
-
-def read_amount(call: Call) -> Decimal:
-    amount = call.params.decimal("amount")
-    if amount <= 0:
-        raise refusal(-4055)
-    if -int(amount.normalize().as_tuple().exponent) > _AMOUNT_PLACES:
-        raise refusal(-1111)
-    return amount
-
-
 def _removable(call: Call, wallet: str, asset: str) -> Decimal:
-    """What may leave the wallet: in futures, only what no position or order is using."""
+    """What may leave the wallet: of futures what no position or order is using, of margin what covers no debt."""
+    if wallet == "MARGIN":
+        return margin_wallet.removable(call, asset)
     held = ledger.balance(call.db, call.account, wallet, asset)
     if wallet != "FUTURES":
         return held
@@ -229,7 +217,6 @@ def api_restrictions(call: Call) -> object:
     flags: dict[str, object] = {name: bool(getattr(key, column)) for name, column in FLAGS.items()}
     absent = [
         "enableInternalTransfer",
-        "enableMargin",
         "enableVanillaOptions",
         "enableSpotAndMarginTrading",
         "enableFixApiTrade",

@@ -150,8 +150,20 @@ class Ccxt:
         self.run(self.exchange.fapiPrivateDeleteListenKey({"listenKey": listen_key}))
         return str(listen_key)
 
-    def add_margin(self, amount: float) -> None:
-        self.run(self.exchange.add_margin(symbol_of("BTCUSDT"), amount))
+    def test_order(self) -> None:
+        params = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+        self.run(self.exchange.fapiPrivatePostOrderTest(params))
+
+    def change_margin(self, amount: float, *, remove: bool, symbol: str = "BTCUSDT") -> None:
+        change = self.exchange.reduce_margin if remove else self.exchange.add_margin
+        self.run(change(symbol_of(symbol), amount))
+
+    def set_multi_assets(self, *, on: bool) -> None:
+        self.run(self.exchange.fapiPrivatePostMultiAssetsMargin({"multiAssetsMargin": "true" if on else "false"}))
+
+    def call(self, method: str, path: str, **params: str) -> Any:
+        host, _, rest = path.removeprefix("/").partition("/v1/")
+        return self.run(self.exchange.request(rest, [{"fapi": "fapiPrivate"}.get(host, host)], method, params))
 
     def poll(self, challenge_id: str) -> dict[str, Any]:
         # One more address in ccxt's own table of addresses: the rest of the call is ccxt's.

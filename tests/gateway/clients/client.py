@@ -78,8 +78,14 @@ class Client(Protocol):
         """Open the user stream's key, keep it alive, close it; the key."""
         ...
 
-    def add_margin(self, amount: float) -> None:
-        """A write that the gateway does not pass: position margin."""
+    def test_order(self) -> None:
+        """A write that the gateway does not pass: the venue's dry run of an order."""
+        ...
+
+    def change_margin(self, amount: float, *, remove: bool, symbol: str = "BTCUSDT") -> None: ...
+    def set_multi_assets(self, *, on: bool) -> None: ...
+    def call(self, method: str, path: str, **params: str) -> Any:
+        """A signed call that the client has no method for, by the way this client has for such calls."""
         ...
 
     def poll(self, challenge_id: str) -> dict[str, Any]:

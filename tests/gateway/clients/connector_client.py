@@ -101,8 +101,17 @@ class Connector:
         self.futures.close_listen_key(listen_key)
         return str(listen_key)
 
-    def add_margin(self, amount: float) -> None:
-        self.futures.modify_isolated_position_margin(symbol="BTCUSDT", amount=amount, type=1)
+    def test_order(self) -> None:
+        self.futures.new_order_test(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=0.01)
+
+    def change_margin(self, amount: float, *, remove: bool, symbol: str = "BTCUSDT") -> None:
+        self.futures.modify_isolated_position_margin(symbol=symbol, amount=amount, type=2 if remove else 1)
+
+    def set_multi_assets(self, *, on: bool) -> None:
+        self.futures.change_multi_asset_mode(multiAssetsMargin="true" if on else "false")
+
+    def call(self, method: str, path: str, **params: str) -> Any:
+        return self.futures.sign_request(method, path, params)
 
     def poll(self, challenge_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.futures.sign_request("GET", f"/leverlock/v1/challenges/{challenge_id}")

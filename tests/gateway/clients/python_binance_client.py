@@ -119,8 +119,18 @@ class PythonBinance:
         self.run(self.binance.futures_stream_close(listen_key))
         return str(listen_key)
 
-    def add_margin(self, amount: float) -> None:
-        self.run(self.binance.futures_change_position_margin(symbol="BTCUSDT", amount=amount, type=1))
+    def test_order(self) -> None:
+        self.run(self.binance.futures_create_test_order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=0.01))
+
+    def change_margin(self, amount: float, *, remove: bool, symbol: str = "BTCUSDT") -> None:
+        kind = 2 if remove else 1
+        self.run(self.binance.futures_change_position_margin(symbol=symbol, amount=amount, type=kind))
+
+    def set_multi_assets(self, *, on: bool) -> None:
+        self.run(self.binance.futures_change_multi_assets_mode(on))
+
+    def call(self, method: str, path: str, **params: str) -> Any:
+        return self.run(self.binance._request(method.lower(), f"{self.url}{path}", True, data=dict(params)))
 
     def poll(self, challenge_id: str) -> dict[str, Any]:
         address = f"{self.url}/leverlock/v1/challenges/{challenge_id}"

@@ -141,8 +141,26 @@ class Sdk:
         self.rest.close_user_data_stream()
         return str(listen_key)
 
-    def add_margin(self, amount: float) -> None:
-        self.rest.modify_isolated_position_margin("BTCUSDT", amount, 1)
+    def test_order(self) -> None:
+        self.rest.test_order("BTCUSDT", "BUY", "MARKET", quantity=0.01)
+
+    def change_margin(self, amount: float, *, remove: bool, symbol: str = "BTCUSDT") -> None:
+        self.rest.modify_isolated_position_margin(symbol, amount, 2 if remove else 1)
+
+    def set_multi_assets(self, *, on: bool) -> None:
+        self.rest.change_multi_assets_mode("true" if on else "false")
+
+    def call(self, method: str, path: str, **params: str) -> Any:
+        answer = send_request(
+            self.rest._session,
+            self.configuration,
+            method,
+            path,
+            payload=params,
+            is_signed=True,
+            signer=self.rest._signer,
+        )
+        return answer.data()
 
     def poll(self, challenge_id: str) -> dict[str, Any]:
         path = f"/leverlock/v1/challenges/{challenge_id}"

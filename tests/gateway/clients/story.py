@@ -16,7 +16,7 @@ from client import Order, Refusal
 
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.environment import Environment
-from stack import NotApproved, challenge_in
+from stack import PASSWORD, NotApproved, challenge_in
 
 STEP_UP = -40101
 WRONG_CODE = -40102
@@ -318,6 +318,69 @@ class Story:
         assert back != asked
         assert bot.sent("POST", "/fapi/v1/marginType") == 1
 
+    @pytest.mark.mission("M16")
+    def test_multi_assets_mode_is_the_margin_mode_of_the_account(self, bot: Bot) -> None:
+        with challenged(bot) as asked:
+            bot.client.set_multi_assets(on=True)
+        assert bot.sent("POST", "/fapi/v1/multiAssetsMargin") == 0
+        bot.stack.approve(bot.account, asked)
+        bot.client.set_multi_assets(on=True)
+        with challenged(bot) as back:
+            bot.client.set_multi_assets(on=False)
+        assert back != asked
+        assert bot.sent("POST", "/fapi/v1/multiAssetsMargin") == 1
+
+    def test_margin_is_taken_out_of_a_position_above_50x_with_a_code(self, bot: Bot) -> None:
+        path = "/fapi/v1/positionMargin"
+        with challenged(bot) as mode:
+            bot.client.set_margin_mode("ISOLATED")
+        bot.stack.approve(bot.account, mode)
+        bot.client.set_margin_mode("ISOLATED")
+        bot.client.place(MARKET)
+        bot.client.change_margin(20, remove=False)
+        bot.client.change_margin(5, remove=True)
+        assert bot.sent("POST", path) == 2
+        with challenged(bot) as raised:
+            bot.client.set_leverage(75)
+        with challenged(bot):
+            bot.client.set_leverage(76)
+        bot.stack.approve(bot.account, raised)
+        bot.client.set_leverage(75)
+        bot.client.change_margin(1, remove=False)
+        with challenged(bot) as asked:
+            bot.client.change_margin(7, remove=True)
+        with challenged(bot) as larger:
+            bot.client.change_margin(8, remove=True)
+        assert larger != asked
+        assert bot.sent("POST", path) == 3
+
+    @pytest.mark.mission("M19")
+    @pytest.mark.bar("B40")
+    def test_an_adl_setting_takes_password_and_code(self, bot: Bot) -> None:
+        """By the request method that the client has for calls it does not know: no client knows an ADL setting."""
+        path = "/fapi/v1/adlSetting"
+
+        def lower() -> Any:
+            return bot.client.call("POST", path, symbol="BTCUSDT", rank="LOWERED")
+
+        with challenged(bot) as asked:
+            lower()
+        code = bot.account.next_code()
+        with pytest.raises(NotApproved):
+            bot.stack.approve(bot.account, asked, code)
+        with pytest.raises(NotApproved):
+            bot.stack.approve(bot.account, asked, code, password="not the password")
+        with challenged(bot) as still:
+            lower()
+        assert still == asked
+        assert bot.sent("POST", path) == 0
+        bot.stack.approve(bot.account, asked, password=PASSWORD)
+        assert lower()["rank"] == "LOWERED"
+        assert bot.sent("POST", path) == 1
+        with challenged(bot):
+            lower()
+        assert bot.sent("POST", path) == 1
+
     @pytest.mark.bar("B47")
     def test_the_asking_key_polls_its_challenge(self, bot_of: MakeBot, algorithm: KeyAlgorithm) -> None:
         bot, stranger = (bot_of(self.kind, algorithm=algorithm) for _ in range(2))
@@ -344,5 +407,5 @@ class Story:
         bot.client.place(MARKET)
         before = len(bot.stack.venue_calls(bot.account))
         with refused(bot, PATH_NOT_ALLOWED):
-            bot.client.add_margin(10)
+            bot.client.test_order()
         assert len(bot.stack.venue_calls(bot.account)) == before

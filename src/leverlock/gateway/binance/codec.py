@@ -11,72 +11,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from leverlock.domain.action import Action, ActionType, Facts, bundle, parse
-from leverlock.domain.actions import (
-    CONDITIONAL_PLACE,
-    LEVERAGE_SET,
-    MARGIN_MODE_SET,
-    ORDER_AMEND,
-    ORDER_PLACE,
-    POSITION_MODE_SET,
-)
+from leverlock.domain.action import Action, Facts, bundle, parse
+from leverlock.domain.actions import CONDITIONAL_PLACE, ORDER_PLACE
 from leverlock.domain.errors import Refused
-from leverlock.domain.values import Kind
 from leverlock.gateway.binance.errors import BinanceError, IllegalCharacters, MissingParameter, UnreadParameter
+from leverlock.gateway.binance.forms import BATCH, Choice, Form
 from leverlock.gateway.binance.parameters import canonical_name
 
-BATCH: Final = "batchOrders"
-
-_ORDER: Final = {
-    "symbol": "symbol",
-    "side": "side",
-    "positionSide": "position_side",
-    "type": "type",
-    "timeInForce": "time_in_force",
-    "quantity": "quantity",
-    "price": "price",
-    "priceMatch": "price_match",
-    "reduceOnly": "reduce_only",
-    "selfTradePreventionMode": "self_trade_prevention",
-    "goodTillDate": "good_till_date",
-    "newClientOrderId": "client_order_id",
-    "newOrderRespType": "response_type",
-}
-_CONDITIONAL: Final = {
-    **{name: field for name, field in _ORDER.items() if name != "newClientOrderId"},
-    "clientAlgoId": "client_order_id",
-    "triggerPrice": "trigger_price",
-    "workingType": "working_type",
-    "priceProtect": "price_protect",
-    "closePosition": "close_position",
-    "activatePrice": "activate_price",
-    "callbackRate": "callback_rate",
-}
-_AMEND: Final = {
-    "symbol": "symbol",
-    "side": "side",
-    "orderId": "order_id",
-    "origClientOrderId": "client_order_id",
-    "quantity": "quantity",
-    "price": "price",
-    "priceMatch": "price_match",
-    "reduceOnly": "reduce_only",
-}
-
-NAMES: Final[dict[str, dict[str, str]]] = {
-    ORDER_PLACE.name: _ORDER,
-    CONDITIONAL_PLACE.name: _CONDITIONAL,
-    ORDER_AMEND.name: _AMEND,
-    LEVERAGE_SET.name: {"symbol": "symbol", "leverage": "leverage"},
-    POSITION_MODE_SET.name: {"dualSidePosition": "hedged"},
-    MARGIN_MODE_SET.name: {"symbol": "symbol", "marginType": "margin_mode"},
-}
-# The venue's one way to say what we say in the type of the action.
-_CONSTANTS: Final = {CONDITIONAL_PLACE.name: {"algoType": "CONDITIONAL"}}
-# Spellings that clients use for the same parameter.
-_ALIASES: Final = {CONDITIONAL_PLACE.name: {"activationPrice": "activatePrice"}}
-# The venue documents these for some flags, and its own SDK writes them into every leg of a batch.
-_FLAGS: Final = {"TRUE": "true", "FALSE": "false"}
 _MOVED: Final = CONDITIONAL_PLACE.fields["type"].choices
 
 
@@ -96,25 +37,40 @@ class MovedToAlgo(BinanceError):
         super().__init__("Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.")
 
 
-def known_names(action_type: ActionType) -> frozenset[str]:
-    """Every parameter name that a call for this action may carry."""
-    if action_type.legs is not None:
-        return frozenset({BATCH})
-    name = action_type.name
-    return frozenset({*NAMES[name], *_CONSTANTS.get(name, ()), *_ALIASES.get(name, ())})
+class NotModelled(BinanceError):
+    """The value that decides what the call means is none that we know: unknown is refused (B69)."""
+
+    status = 404
+    code = -40106
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"This value of '{name}' is not allowed through the gateway. Nothing was executed.")
 
 
-def read(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
+def chosen(said: Form | Choice, parameters: Mapping[str, str]) -> Form:
+    """The form in which a call speaks. Raises MissingParameter, NotModelled."""
+    if isinstance(said, Form):
+        return said
+    value = parameters.get(said.parameter)
+    if value is None:
+        raise MissingParameter(said.parameter)
+    form = said.forms.get(value)
+    if form is None:
+        raise NotModelled(said.parameter)
+    return form
+
+
+def read(form: Form, parameters: Mapping[str, str]) -> Action:
     """The action that a call means, without facts. Raises BinanceError or Refused(MALFORMED) naming the parameter."""
-    if action_type.legs is None:
-        return _read_one(action_type, parameters)
+    if form.legs is None:
+        return _read_one(form, parameters)
     unread = set(parameters) - {BATCH}
     if unread:
         raise UnreadParameter(f"Not all sent parameters were read; '{min(unread)}' is not known here.")
     if BATCH not in parameters:
         raise MissingParameter(BATCH)
-    legs = [_read_one(action_type.legs, _leg(leg)) for leg in _legs(parameters[BATCH])]
-    return bundle(action_type, tuple(legs))
+    legs = [_read_one(form.legs, _leg(leg)) for leg in _legs(parameters[BATCH])]
+    return bundle(form.action, tuple(legs))
 
 
 def with_facts(action: Action, facts_of: Mapping[str, Facts]) -> Action:
@@ -126,34 +82,32 @@ def with_facts(action: Action, facts_of: Mapping[str, Facts]) -> Action:
 
 
 def symbols_of(action: Action) -> frozenset[str]:
-    """The symbols an action touches."""
-    return frozenset(part.fields["symbol"] for part in action.parts if "symbol" in part.fields)
+    """The symbols whose facts at the venue an action hangs on."""
+    return frozenset(part.fields["symbol"] for part in action.parts if part.type.facts and "symbol" in part.fields)
 
 
-def write(action: Action) -> Iterable[tuple[str, str]]:
+def write(form: Form, action: Action) -> Iterable[tuple[str, str]]:
     """The parameters to sign and forward."""
-    if action.legs:
-        legs = [dict(_write_one(leg)) for leg in action.legs]
+    if form.legs is not None:
+        legs = [dict(_write_one(form.legs, leg)) for leg in action.legs]
         return [(BATCH, json.dumps(legs, ensure_ascii=False, separators=(",", ":")))]
-    return _write_one(action)
+    return _write_one(form, action)
 
 
-def _read_one(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
-    name = action_type.name
-    names, constants, aliases = NAMES[name], _CONSTANTS.get(name, {}), _ALIASES.get(name, {})
+def _read_one(form: Form, parameters: Mapping[str, str]) -> Action:
     # Looked at before the names: the old form's `stopPrice` would be refused without telling where to go.
-    if action_type is ORDER_PLACE and parameters.get("type") in _MOVED:
+    if form.action is ORDER_PLACE and parameters.get("type") in _MOVED:
         raise MovedToAlgo
-    fields: dict[str, str] = {}
+    fields: dict[str, str] = dict(form.fixed)
     for sent, value in parameters.items():
         if not canonical_name(sent):  # the name in a leg of a batch; others were looked at before
             raise UnreadParameter("Not all sent parameters were read; a parameter name is not canonical.")
-        parameter = aliases.get(sent, sent)
-        if parameter in constants:
-            if value != constants[parameter]:
-                raise IllegalCharacters(f"Parameter '{sent}' must be {constants[parameter]}.")
+        parameter = form.aliases.get(sent, sent)
+        if parameter in form.constants:
+            if value != form.constants[parameter]:
+                raise IllegalCharacters(f"Parameter '{sent}' must be {form.constants[parameter]}.")
             continue
-        field = names.get(parameter)
+        field = form.names.get(parameter)
         if field is None:
             raise UnreadParameter(f"Not all sent parameters were read; '{sent}' is not known here.")
         if field in fields:
@@ -162,15 +116,14 @@ def _read_one(action_type: ActionType, parameters: Mapping[str, str]) -> Action:
             # The venue writes no symbol in lower case. Whether it would take one is its affair: two spellings of
             # one symbol would have two leverages here, and an order and a leverage change could pass each other.
             raise InvalidSymbol
-        flag = action_type.fields[field].kind is Kind.BOOLEAN
-        fields[field] = _FLAGS.get(value, value) if flag else value
-    for constant in constants:
+        fields[field] = form.ours(parameter, value)
+    for constant in form.constants:
         if constant not in parameters:
             raise MissingParameter(constant)
     try:
-        return parse(action_type, fields)
+        return parse(form.action, fields)
     except Refused as problem:
-        raise _renamed(problem, names) from None
+        raise _renamed(problem, form.names) from None
 
 
 def _renamed(problem: Refused, names: Mapping[str, str]) -> BinanceError:
@@ -182,10 +135,13 @@ def _renamed(problem: Refused, names: Mapping[str, str]) -> BinanceError:
     return IllegalCharacters(f"Illegal value for parameter '{parameter}': {expected}.")
 
 
-def _write_one(action: Action) -> list[tuple[str, str]]:
-    name = action.type.name
-    sent = list(_CONSTANTS.get(name, {}).items())
-    return sent + [(parameter, action.fields[f]) for parameter, f in NAMES[name].items() if f in action.fields]
+def _write_one(form: Form, action: Action) -> list[tuple[str, str]]:
+    said = [
+        (parameter, form.theirs(parameter, action.fields[field]))
+        for parameter, field in form.names.items()
+        if field in action.fields
+    ]
+    return [*form.constants.items(), *said]
 
 
 def _legs(text: str) -> list[Any]:

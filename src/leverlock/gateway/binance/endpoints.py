@@ -10,19 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from leverlock.domain.action import ActionType
-from leverlock.domain.actions import (
-    AMEND_BATCH,
-    CONDITIONAL_PLACE,
-    LEVERAGE_SET,
-    MARGIN_MODE_SET,
-    ORDER_AMEND,
-    ORDER_BATCH,
-    ORDER_CANCEL,
-    ORDER_PLACE,
-    POSITION_MODE_SET,
-)
-from leverlock.gateway.binance.codec import known_names
+from leverlock.gateway.binance import forms
+from leverlock.gateway.binance.forms import Choice, Form
 
 
 class Access(Enum):
@@ -35,25 +24,25 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row. `action` is what it does; None for a read. `base` names which of the venue's hosts serves it."""
+    """One row. `says` is the form of what it does; None for reads and for cancels."""
 
     method: str
     path: str
     access: Access
     names: frozenset[str]
-    action: ActionType | None = None
-    scope: str = ""  # of a cancel: how much it cancels, in the words of the action table
+    says: Form | Choice | None = None
+    cancels: str = ""  # how much, in the words of the action table
 
     @property
     def base(self) -> str:
-        """`fapi`, `sapi` or `api`: the venue's host, told by the first segment of the path."""
+        """`fapi`, `sapi` or `api`: which of the venue's hosts serves it, told by the first segment of the path."""
         first = self.path.split("/", 2)[1]
         return "fapi" if first == "futures" else first
 
     @property
     def survives_outage(self) -> bool:
         """Reads and cancels go on for a while without a database (B98)."""
-        return self.action is None or self.action is ORDER_CANCEL
+        return self.says is None
 
 
 def _public(path: str, names: str = "") -> Endpoint:
@@ -65,11 +54,11 @@ def _read(path: str, names: str = "") -> Endpoint:
 
 
 def _cancel(method: str, path: str, names: str, scope: str) -> Endpoint:
-    return Endpoint(method, path, Access.SIGNED, frozenset(names.split()), ORDER_CANCEL, scope)
+    return Endpoint(method, path, Access.SIGNED, frozenset(names.split()), cancels=scope)
 
 
-def _act(method: str, path: str, action: ActionType) -> Endpoint:
-    return Endpoint(method, path, Access.SIGNED, known_names(action), action)
+def _act(method: str, path: str, says: Form | Choice) -> Endpoint:
+    return Endpoint(method, path, Access.SIGNED, says.parameters, says)
 
 
 _RANGE: Final = "startTime endTime limit"
@@ -78,14 +67,21 @@ _NAMED: Final = "symbol orderId origClientOrderId"
 _NAMED_ALGO: Final = "symbol algoId clientAlgoId"
 
 _TRADING: Final = (
-    _act("POST", "/fapi/v1/order", ORDER_PLACE),
-    _act("PUT", "/fapi/v1/order", ORDER_AMEND),
-    _act("POST", "/fapi/v1/batchOrders", ORDER_BATCH),
-    _act("PUT", "/fapi/v1/batchOrders", AMEND_BATCH),
-    _act("POST", "/fapi/v1/algoOrder", CONDITIONAL_PLACE),
-    _act("POST", "/fapi/v1/leverage", LEVERAGE_SET),
-    _act("POST", "/fapi/v1/marginType", MARGIN_MODE_SET),
-    _act("POST", "/fapi/v1/positionSide/dual", POSITION_MODE_SET),
+    _act("POST", "/fapi/v1/order", forms.ORDER),
+    _act("PUT", "/fapi/v1/order", forms.AMENDMENT),
+    _act("POST", "/fapi/v1/batchOrders", forms.ORDERS),
+    _act("PUT", "/fapi/v1/batchOrders", forms.AMENDMENTS),
+    _act("POST", "/fapi/v1/algoOrder", forms.CONDITIONAL),
+)
+
+_SETTINGS: Final = (
+    _act("POST", "/fapi/v1/leverage", forms.LEVERAGE),
+    _act("POST", "/fapi/v1/marginType", forms.MARGIN_MODE),
+    _act("POST", "/fapi/v1/multiAssetsMargin", forms.MULTI_ASSETS),
+    _act("POST", "/fapi/v1/positionMargin", forms.POSITION_MARGIN),
+    _act("POST", "/fapi/v1/positionSide/dual", forms.POSITION_MODE),
+    _act("POST", "/fapi/v1/adlSetting", forms.ADL),
+    _act("POST", "/sapi/v1/portfolio/delta-mode", forms.DELTA_MODE),
 )
 
 _CANCELS: Final = (
@@ -116,6 +112,7 @@ _ACCOUNT: Final = (
     _read("/fapi/v1/leverageBracket", "symbol"),
     _read("/fapi/v1/commissionRate", "symbol"),
     _read("/fapi/v1/adlQuantile", "symbol"),
+    _read("/fapi/v1/adlSetting", "symbol"),
     _read("/fapi/v1/order", _NAMED),
     _read("/fapi/v1/openOrder", _NAMED),
     _read("/fapi/v1/openOrders", "symbol"),
@@ -170,6 +167,6 @@ _MARKET: Final = (
     _public("/futures/data/globalLongShortAccountRatio", f"symbol period {_RANGE}"),
 )
 
-ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {
-    (row.method, row.path): row for group in (_TRADING, _CANCELS, _ACCOUNT, _WALLET, _STREAM, _MARKET) for row in group
-}
+_ALL: Final = (_TRADING, _SETTINGS, _CANCELS, _ACCOUNT, _WALLET, _STREAM, _MARKET)
+
+ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {(row.method, row.path): row for group in _ALL for row in group}
