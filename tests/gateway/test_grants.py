@@ -411,10 +411,8 @@ def test_a_venue_that_acts_and_hangs_gets_one_order(live: Live, monkeypatch: pyt
     asked = bot.limit()
     live.approve(alice, asked.challenge)
     live.venue.clear_calls()
-    from aiohttp import ClientTimeout
-
     pool = live.on_loop(live.venues.pool(live.venue.url))
-    monkeypatch.setattr(pool._session, "_timeout", ClientTimeout(total=0.4, connect=0.3))
+    monkeypatch.setattr(pool, "_total_seconds", 0.4)
     live.venue.add_fault("/fapi/v1/order", method="POST", when="after", delay_ms=900)
     lost = bot.limit()
     assert (lost.status, lost.code) == (503, -1007)

@@ -202,24 +202,167 @@ def test_an_answer_nobody_asked_for_is_never_read_as_the_next_answer(run: Run) -
             assert first.body == b'{"orderId":1}'
             asked.set()
             await poisoned.wait()
-            await until(lambda: unasked_bytes(client))
+            await until(lambda: not client._idle[venue.base])  # the pool shows nowhere else what it has dropped
             assert await order(client, venue) == Answered(200, (), b"{}")
             assert venue.connections == 2
 
     run(test)
 
 
-def unasked_bytes(client: Upstream) -> bool:
-    """Whether the stray answer has reached the idle connection (the pool shows it nowhere else)."""
-    assert client._session is not None
-    pool = client._session.connector._conns  # type: ignore[union-attr]
-    return any(protocol.should_close for kept in pool.values() for protocol, _ in kept)
-
-
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.bar("B72")
+def test_a_second_answer_behind_the_first_spoils_both(run: Run) -> None:
+    async def test() -> None:
+        twice = answer(b'{"orderId":1}') + answer(b'{"orderId":666}')
+        async with odd_venue(says(twice)) as venue, upstream(venue) as client:
+            assert isinstance(await order(client, venue), Unknown)
+            assert await order(client, venue) == Answered(200, (), b"{}")
+            assert venue.connections == 2
+
+    run(test)
+
+
+@pytest.mark.bar("B72")
+def test_a_call_that_was_given_up_takes_its_connection_with_it(run: Run) -> None:
+    """Its answer may still come; nobody may be told it as his own."""
+
+    async def test() -> None:
+        async def late(venue: OddVenue, request: bytes, writer: asyncio.StreamWriter) -> None:
+            await asked.wait()
+            writer.write(answer(b'{"orderId":666}'))
+
+        asked = asyncio.Event()
+        async with odd_venue(late) as venue, upstream(venue) as client:
+            first = asyncio.create_task(order(client, venue))
+            await until(lambda: len(venue.requests) == 1)
+            first.cancel()
+            await asyncio.wait({first})
+            asked.set()
+            assert await order(client, venue) == Answered(200, (), b"{}")
+            assert venue.connections == 2
+
+    run(test)
+
+
+def test_headers_of_interim_answers_and_trailers_are_not_the_answers(run: Run) -> None:
+    async def test() -> None:
+        interim = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 1\r\n\r\n"
+        trailer = CHUNKED + b"2\r\n{}\r\n0\r\nRetry-After: 2\r\n\r\n"
+        async with odd_venue(says(interim + answer(b"[]")), says(trailer)) as venue, upstream(venue) as client:
+            assert await order(client, venue) == Answered(200, (), b"[]")
+            assert await order(client, venue) == Answered(200, (), b"{}")
+        endless = CHUNKED + b"0\r\n" + b"X: y\r\n" * 4000 + b"\r\n"
+        interims = b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 4000 + answer(b"[]")
+        for head in (endless, interims):
+            async with odd_venue(says(head)) as venue, upstream(venue) as client:
+                assert isinstance(await order(client, venue), Unknown)
+
+    run(test)
+
+
+def test_an_answer_that_arrives_in_pieces_is_one_answer(run: Run) -> None:
+    async def test() -> None:
+        async def slowly(venue: OddVenue, request: bytes, writer: asyncio.StreamWriter) -> None:
+            for byte in answer(b'{"orderId":1}', b"Retry-After: 7\r\n"):
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0)
+
+        async with odd_venue(slowly) as venue, upstream(venue) as client:
+            assert await order(client, venue) == Answered(200, (("retry-after", "7"),), b'{"orderId":1}')
+
+    run(test)
+
+
+def test_all_who_wait_for_a_connection_get_one_in_turn_and_there_are_never_more(run: Run) -> None:
+    async def test() -> None:
+        async def slowly(venue: OddVenue, request: bytes, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(0.002)
+            numbers.append(int(request.rpartition(b"=")[2]))
+            writer.write(answer(b"%d" % numbers[-1], b"Connection: close\r\n" if numbers[-1] % 7 == 0 else b""))
+
+        numbers: list[int] = []
+        async with odd_venue(*[slowly] * 60) as venue, upstream(venue, connections=2) as client:
+
+            async def one(number: int) -> Outcome:
+                return await client.send(venue.base, "POST", "/fapi/v1/order", body=b"n=%d" % number)
+
+            tasks = [asyncio.create_task(one(number)) for number in range(60)]
+            await until(lambda: len(numbers) > 3)
+            for given_up in tasks[20:30]:
+                given_up.cancel()
+            while not all(task.done() for task in tasks):
+                assert len(client._open) + client._opening <= 2
+                await asyncio.sleep(0.001)
+            outcomes = [task.result() for task in tasks if not task.cancelled()]
+            stayed = [*range(20), *range(30, 60)]
+            assert [int(o.body) for o in outcomes if isinstance(o, Answered)] == stayed
+            assert all(abs(stayed.index(number) - place) <= 2 for place, number in enumerate(numbers))
+            assert (len(client._open), client._opening, len(client._waiting)) == (len(client._idle[venue.base]), 0, 0)
+
+    run(test)
+
+
+def test_an_idle_connection_is_closed_in_time_and_not_used_after_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leverlock.gateway.upstream.IDLE_SECONDS", 0.05)
+
+    async def test() -> None:
+        async with odd_venue() as venue, upstream(venue) as client:
+            await order(client, venue)
+            await until(lambda: not client._open)
+            await order(client, venue)
+            client._idle[venue.base][0].idle_since -= 1
+            assert isinstance(await order(client, venue), Answered)
+            assert venue.connections == 3
+
+    run(test)
+
+
+def test_a_pool_of_several_venues_gives_the_place_of_an_idle_connection_away(run: Run) -> None:
+    async def test() -> None:
+        async with odd_venue() as one, odd_venue() as other:
+            async with Upstream([one.base, other.base], connections=1) as client:
+                for venue in (one, other, one):
+                    assert isinstance(await order(client, venue), Answered)
+                both = await asyncio.gather(*[order(client, venue) for venue in (one, other, other, one)])
+                assert all(isinstance(outcome, Answered) for outcome in both)
+            assert (len(one.requests), len(other.requests)) == (4, 3)
+
+    run(test)
+
+
+def test_who_closes_the_pool_says_what_is_known_of_every_call(run: Run) -> None:
+    async def test() -> None:
+        async with odd_venue(says(b"")) as venue:
+            async with upstream(venue, connections=1) as client:
+                sent = asyncio.create_task(order(client, venue))
+                await until(lambda: len(venue.requests) == 1)
+                waiting = asyncio.create_task(order(client, venue))
+                await until(lambda: len(client._waiting) == 1)
+            assert isinstance(await sent, Unknown)
+            assert isinstance(await waiting, NotSent)
+            assert len(venue.requests) == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "value", ["k\r\nX: y", "k\n", "\rk", "k\0", "k\x7f", "ключ", "a\r\n\r\nGET / HTTP/1.1\r\n\r\n"]
+)
+def test_a_header_cannot_become_two(run: Run, value: str) -> None:
+    async def test() -> None:
+        async with odd_venue() as venue, upstream(venue) as client:
+            for headers in ({"X-MBX-APIKEY": value}, {value: "k"}):
+                with pytest.raises(ValueError):
+                    await client.send(venue.base, "GET", "/a", headers=headers)
+            assert venue.connections == 0
+
+    run(test)
 
 
 def test_redirects_are_not_followed(run: Run) -> None:
@@ -456,7 +599,7 @@ def test_a_venue_that_cannot_prove_its_name_gets_nothing(run: Run, certificate: 
         async with odd_venue(tls=tls) as venue:
             async with upstream(venue) as client:
                 outcome = await order(client, venue)
-                assert outcome == NotSent("ClientConnectorCertificateError")
+                assert outcome == NotSent("SSLCertVerificationError")
             other_name = venue.base.replace("localhost", "127.0.0.1")
             async with Upstream([other_name], ca_file=certificate[0]) as client:
                 outcome = await client.send(other_name, "POST", "/fapi/v1/order", body=b"a=1")
