@@ -24,9 +24,9 @@ import msgspec
 from bench.figures import Figure
 from bench.timing import SLICE_SECONDS, microseconds
 from leverlock.domain.action import Action, parse
-from leverlock.domain.actions import ORDER_AMEND, ORDER_PLACE
 from leverlock.domain.policy import Condition, Policy, Rule, Standing, decide
 from leverlock.domain.requirement import Requirement
+from leverlock.domain.trading_actions import ORDER_AMEND, ORDER_PLACE
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".bench-venv" / "bin" / "python"

@@ -21,11 +21,11 @@ from leverlock.app import accounts, decide, enrol, sign_in
 from leverlock.app.policies import put_in_force
 from leverlock.domain.account import Session
 from leverlock.domain.action import Intent, parse
-from leverlock.domain.actions import ORDER_PLACE
 from leverlock.domain.environment import Environment
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy_file import load_policy
 from leverlock.domain.totp import STEP_SECONDS, hotp, step_at
+from leverlock.domain.trading_actions import ORDER_PLACE
 from leverlock.ports import PasswordFinding, Transaction, UseCase, World
 from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer

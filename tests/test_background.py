@@ -187,10 +187,10 @@ def test_the_sweep_expires_what_is_overdue_in_bounded_batches(deployment: Deploy
     owners = [deployment.owner(f"owner{n}", enrolled=[Environment.FUTURES]) for n in range(3)]
     waiting = [owner.asked(order(leverage=75)) for owner in owners]
     approved = owners[0].approved(order(quantity="2"))
-    assert asyncio.run(sweep(deployment.store)) is False
+    assert asyncio.run(sweep(deployment.store, deployment.world)) is False
     assert {owners[n].challenge(waiting[n]).state for n in range(3)} == {State.PENDING}
     deployment.clock.tick(deployment.world.limits.challenge_life_ms + MINUTE)
-    assert asyncio.run(sweep(deployment.store)) is False
+    assert asyncio.run(sweep(deployment.store, deployment.world)) is False
     for owner, challenge in zip(owners, waiting, strict=True):
         assert owner.challenge(challenge).state is State.EXPIRED
     assert owners[0].challenge(approved.challenge).state is State.EXPIRED
@@ -207,7 +207,7 @@ def test_an_account_that_cannot_be_swept_does_not_keep_the_others_waiting(deploy
         raw.execute("UPDATE challenge SET rules = 'not json' WHERE account_id = ?", (first.account_id,))
     deployment.clock.tick(deployment.world.limits.challenge_life_ms + MINUTE)
     with pytest.raises(ValueError, match="Expecting value"):
-        asyncio.run(sweep(deployment.store))
+        asyncio.run(sweep(deployment.store, deployment.world))
     for owner, challenge in zip(owners, challenges, strict=True):
         if owner is not first:
             assert owner.challenge(challenge).state is State.EXPIRED
@@ -242,7 +242,7 @@ def test_the_standard_chores_run_together(deployment: Deployment, tmp_path: Path
         outbox = Outbox(deployment.store, {}, clock=deployment.clock)
         watch = ClockWatch(deployment.store, deployment.clock)
         background = Background(
-            standard_chores(deployment.store, outbox=outbox, checkpoints=maker, watch=watch),
+            standard_chores(deployment.store, deployment.world, outbox=outbox, checkpoints=maker, watch=watch),
             clock=deployment.clock,
             lock_file=tmp_path / "lock",
         )

@@ -45,6 +45,8 @@ class AccountState:
     sessions: dict[str, str] = field(default_factory=dict)
     keys: dict[str, tuple[str, bool]] = field(default_factory=dict)  # id -> state, legacy
     recovery: dict[str, int] = field(default_factory=dict)  # environment -> codes of the newest set
+    holds: dict[tuple[str, str], int] = field(default_factory=dict)  # environment, scope -> until
+    changes: dict[str, str] = field(default_factory=dict)  # id -> state
 
     # -- the steps that records tell ---------------------------------------------------------------------------------
     def move(self, challenge_id: str, to: State) -> None:
@@ -122,7 +124,25 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
     elif kind is EventKind.CHALLENGE_APPROVED:
         for challenge_id in told["challenges"]:
             account.move(challenge_id, State.APPROVED)
+        if "authenticator" in told:
+            account.accept(told["authenticator"], told["step"])
+    elif kind is EventKind.CHALLENGE_ADVANCED:
+        assert all(account.challenges[challenge_id][0] == "pending" for challenge_id in told["challenges"])
         account.accept(told["authenticator"], told["step"])
+    elif kind is EventKind.PROTECTION_ENDED:
+        account.protections.remove(told["environment"])
+        account.recovery.pop(told["environment"], None)
+        if told["removed"] is not None:
+            account.step(told["removed"], AuthenticatorState.REMOVED)
+    elif kind is EventKind.HOLD_PLACED:
+        for scope in told["scopes"]:
+            place = (told["environment"], scope)
+            account.holds[place] = max(told["until"], account.holds.get(place, 0))
+    elif kind is EventKind.CHANGE_ASKED:
+        account.changes[told["change"]] = "waiting"
+    elif kind in (EventKind.CHANGE_DONE, EventKind.CHANGE_CANCELLED):
+        assert account.changes[told["change"]] == "waiting"
+        account.changes[told["change"]] = "done" if kind is EventKind.CHANGE_DONE else "cancelled"
     elif kind in _CLOSED:
         account.move(told["challenge"], _CLOSED[kind])
     elif kind is EventKind.GRANT_SPENT:
@@ -189,7 +209,7 @@ def stored(path: Path, account_id: str) -> AccountState:
         return AccountState(
             state,
             AccountBudget.from_bytes(wrong_at).wrong_at_ms,
-            {row[0] for row in rows("SELECT environment FROM protection WHERE account_id = ?")},
+            {row[0] for row in rows("SELECT environment FROM protection WHERE account_id = ? AND ended_at IS NULL")},
             {row[0]: Factor(*row[1:]) for row in factors},
             {
                 row[0]: (row[1], row[2])
@@ -201,6 +221,11 @@ def stored(path: Path, account_id: str) -> AccountState:
                 for row in rows("SELECT key_id, state, legacy FROM api_key WHERE account_id = ?")
             },
             dict(rows("SELECT environment, count(*) FROM recovery_code WHERE account_id = ? GROUP BY 1")),
+            {
+                (row[0], row[1]): row[2]
+                for row in rows("SELECT environment, scope, until FROM hold WHERE account_id = ?")
+            },
+            dict(rows("SELECT change_id, state FROM pending_change WHERE account_id = ?")),
         )
 
 

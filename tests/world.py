@@ -24,20 +24,23 @@ from typing import Any, TypeVar
 
 import pytest
 
-from leverlock.app import accounts, api_keys, decide, enrol, prove, redeem, sign_in
+from leverlock.app import accounts, api_keys, decide, enrol, prove, redeem, sign_in, sweep
 from leverlock.app.decide import Allowed, Asked
-from leverlock.app.prove import Approved
+from leverlock.app.proofs import Proof
+from leverlock.app.prove import Advanced, Approved
 from leverlock.app.redeem import Redeemed, Voided
 from leverlock.domain.account import Session
 from leverlock.domain.action import Action, Intent, parse
-from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET, ORDER_PLACE
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.ids import is_id
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy_file import load_policy
+from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import STEP_SECONDS, hotp, step_at
+from leverlock.domain.trading_actions import LEVERAGE_SET, MARGIN_MODE_SET, ORDER_PLACE
 from leverlock.ports import Clock, PasswordFinding, UseCase, World
 from leverlock.store.host import SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
@@ -271,7 +274,7 @@ class Owner:
 
     def prove(
         self, *challenges: Challenge | str, code: str | None = None, password: PasswordFinding | None = None
-    ) -> list[Approved]:
+    ) -> list[Approved | Advanced]:
         """Answer with `code` (default: a fresh one of the challenges' environment) and the right password."""
         ids = [challenge if isinstance(challenge, str) else challenge.challenge_id for challenge in challenges]
         if code is None:
@@ -285,14 +288,27 @@ class Owner:
                 account_id=self.account_id,
                 answered_by=self.principal,
                 challenge_ids=ids,
-                code=given,
-                password=password or self.finding(),
+                proof=Proof(given, password or (self.finding() if self._needs_password(ids) else None)),
             )
         )
 
+    def swept(self) -> int:
+        """Have what time has ended written down, and what has waited its day carried out; how many there were."""
+        deployment = self.deployment
+        return deployment.run(lambda tx: sweep.sweep_account(tx, deployment.world, account_id=self.account_id))
+
+    def _needs_password(self, challenge_ids: Sequence[str]) -> bool:
+        """Whether the next answer to these has to hold the password, so that it is sent there and nowhere else."""
+        known = [one for one in challenge_ids if is_id("ch", one)]
+        found = [self.deployment.read(lambda tx, one=one: tx.challenge(self.account_id, one)) for one in known]
+        return any(c is not None and ProofKind.PASSWORD in c.remaining.layer.proofs for c in found)
+
     def approved(self, action: Action, *, principal: str | None = None) -> Approved:
-        """Ask and answer."""
-        [answer] = self.prove(self.asked(action, principal=principal))
+        """Ask and answer, in as many layers as it takes."""
+        challenge = self.asked(action, principal=principal)
+        [answer] = self.prove(challenge)
+        while isinstance(answer, Advanced):
+            [answer] = self.prove(challenge)
         return answer
 
     def redeem(self, action: Action, grant: str, *, principal: str | None = None) -> Redeemed | Voided:

@@ -23,7 +23,7 @@ from leverlock.app.sweep import sweep_account
 from leverlock.checkpoints import CheckpointMaker
 from leverlock.clock_watch import LOOK_SECONDS, ClockWatch
 from leverlock.messengers.outbox import POLL_SECONDS, Outbox
-from leverlock.ports import Clock, Store
+from leverlock.ports import Clock, Store, World
 
 SWEEP_SECONDS: Final = 5.0
 SWEEP_ACCOUNTS: Final = 100  # looked at in one pass; the next one follows at once while there are more
@@ -63,7 +63,9 @@ class Health:
     trouble: str
 
 
-def standard_chores(store: Store, *, outbox: Outbox, checkpoints: CheckpointMaker, watch: ClockWatch) -> list[Chore]:
+def standard_chores(
+    store: Store, world: World, *, outbox: Outbox, checkpoints: CheckpointMaker, watch: ClockWatch
+) -> list[Chore]:
     """What every deployment runs."""
 
     async def seal() -> bool:
@@ -74,18 +76,18 @@ def standard_chores(store: Store, *, outbox: Outbox, checkpoints: CheckpointMake
         Chore("outbox", POLL_SECONDS, outbox.look, woken=outbox.woken, close=outbox.close),
         Chore("checkpoint", CHECKPOINT_SECONDS, seal),
         Chore("clock", LOOK_SECONDS, watch.look),
-        Chore("sweep", SWEEP_SECONDS, lambda: sweep(store)),
+        Chore("sweep", SWEEP_SECONDS, lambda: sweep(store, world)),
         Chore("prune", PRUNE_SECONDS, lambda: prune(store)),
     ]
 
 
-async def sweep(store: Store) -> bool:
+async def sweep(store: Store, world: World) -> bool:
     """Write down what time has ended, one account per transaction. An account that fails does not stop the rest."""
     accounts = await store.read(lambda tx: tx.overdue_accounts(limit=SWEEP_ACCOUNTS))
     troubles: list[Exception] = []
     for account_id in accounts:
         try:
-            await store.run(partial(sweep_account, account_id=account_id))
+            await store.run(partial(sweep_account, world=world, account_id=account_id))
         except Exception as trouble:
             log.warning("sweep_failed", account=account_id, trouble=str(trouble))
             troubles.append(trouble)

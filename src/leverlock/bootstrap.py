@@ -265,7 +265,7 @@ async def _start_chores(services: Services, stack: AsyncExitStack) -> None:
     maker = CheckpointMaker(services.store, settings.checkpoint.file, signing_key=services.keyring.signing_key)
     lock_file = settings.store.path.with_name(settings.store.path.name + ".turn")
     watch = ClockWatch(services.store, services.clock)
-    chores = standard_chores(services.store, outbox=outbox, checkpoints=maker, watch=watch)
+    chores = standard_chores(services.store, services.world, outbox=outbox, checkpoints=maker, watch=watch)
     background = Background(chores, clock=services.clock, lock_file=lock_file)
     background.start()
     stack.push_async_callback(background.stop)

@@ -33,7 +33,8 @@ from leverlock.app import accounts, enrol, sign_in
 from leverlock.app.decide import Allowed, Asked, ask
 from leverlock.app.enrol import Confirmed
 from leverlock.app.policies import put_in_force
-from leverlock.app.prove import Approved, grant_of, prove
+from leverlock.app.proofs import Proof
+from leverlock.app.prove import Advanced, Approved, grant_of, prove
 from leverlock.app.redeem import Redeemed, Voided, redeem
 from leverlock.app.sign_in import SignedIn, owner
 from leverlock.domain.account import Session, canonical_login, must_be_password
@@ -53,8 +54,8 @@ from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
 
 __all__ = [
-    "Allowed", "Approved", "Asked", "Confirmed", "Enrolment", "Granted", "Leverlock", "Reason", "Redeemed", "Refused",
-    "SignedIn", "action", "batch",
+    "Advanced", "Allowed", "Approved", "Asked", "Confirmed", "Enrolment", "Granted", "Leverlock", "Reason", "Redeemed",
+    "Refused", "SignedIn", "action", "batch",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -177,13 +178,14 @@ class Leverlock:
         return answer
 
     def prove(
-        self, token: str, challenge_ids: Sequence[str], *, code: str, password: str | None = None
-    ) -> list[Approved]:
+        self, token: str, challenge_ids: Sequence[str], *, code: str | None = None, password: str | None = None
+    ) -> list[Approved | Advanced]:
         """The owner, signed in as `token`, approves what he marked with one live code.
 
-        `password` is the master password, where a challenge requires it. Raises Refused; every wrong answer counts.
+        `password` is the master password, where a challenge requires it. A movement of funds is answered twice: the
+        first answer opens the wallet (`Advanced`), the second authorises. Raises Refused; every wrong answer counts.
         """
-        finding = None if password is None else self._check(token, password)
+        proof = Proof(code, None if password is None else self._check(token, password))
         return self._as_owner(
             token,
             lambda tx, session: prove(
@@ -192,8 +194,7 @@ class Leverlock:
                 account_id=session.account_id,
                 answered_by=session.principal,
                 challenge_ids=challenge_ids,
-                code=code,
-                password=finding,
+                proof=proof,
             ),
         )
 

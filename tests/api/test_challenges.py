@@ -200,7 +200,8 @@ def test_a_stolen_session_cannot_rebind_and_the_old_app_goes_on(deployment: Depl
     stopped = owner.call("POST", "/v1/environments/futures/authenticators")
     assert (stopped.status, stopped.problem) == (401, "step-up-required")
     challenge = stopped.json["challenge"]["id"]
-    assert owner.prove(challenge, owner.wrong_code()).problem == "wrong-code"
+    body = {"code": owner.wrong_code(), "password": PASSWORD}
+    assert owner.call("POST", f"/v1/challenges/{challenge}/proof", body).problem == "wrong-code"
     assert owner.prove(owner.challenged()["id"]).status == 200  # the owner's app still answers
 
     deployment.clock.next_step()
@@ -323,7 +324,7 @@ def test_signing_out_voids_what_the_session_asked_for(deployment: Deployment) ->
 def test_revoking_a_key_voids_what_it_asked_for_in_the_same_commit(deployment: Deployment) -> None:
     from leverlock.app.decide import ask
     from leverlock.domain.action import Intent, parse
-    from leverlock.domain.actions import ORDER_PLACE
+    from leverlock.domain.trading_actions import ORDER_PLACE
 
     owner = deployment.owner()
     key = deployment.key(owner.account_id)

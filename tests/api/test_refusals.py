@@ -203,10 +203,29 @@ def test_wrong_code_other_environment_and_wrong_password_are_one_answer(deployme
         owner.prove(first, owner.wrong_code()),
         owner.prove(first, owner.code("spot")),
         owner.call("POST", path, {"code": owner.code(), "password": "not the password"}),
-        owner.call("POST", path, {"code": owner.code()}),
+        owner.call("POST", path, {"code": owner.wrong_code(), "password": PASSWORD}),
     ]
     assert {whole(reply) for reply in answers} == {whole(answers[0])}
     assert (answers[0].status, answers[0].problem) == (403, "wrong-code")
+
+
+def test_what_is_missing_or_not_asked_for_is_named_and_costs_nothing(deployment: Deployment) -> None:
+    owner = deployment.owner()
+    order = owner.challenged("1")["id"]
+    replacing = owner.call("POST", "/v1/environments/futures/authenticators").json["challenge"]["id"]
+    code = owner.code()
+    for challenge, body, problem, field in (
+        (replacing, {"code": code}, "proof-missing", "password"),
+        (replacing, {"password": PASSWORD}, "proof-missing", "code"),
+        (replacing, {}, "proof-missing", "code"),
+        (order, {"code": code, "password": PASSWORD}, "proof-not-accepted", "password"),
+        (order, {"password": PASSWORD}, "proof-not-accepted", "password"),
+    ):
+        reply = owner.call("POST", f"/v1/challenges/{challenge}/proof", body)
+        assert (reply.status, reply.problem, reply.json["field"]) == (422, problem, field)
+    for challenge in (order, replacing):
+        assert owner.call("GET", f"/v1/challenges/{challenge}").json["attempts_left"] == 5
+    assert owner.prove(order, code).status == 200
 
 
 @pytest.mark.bar("B62")
@@ -327,6 +346,7 @@ def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
         "ProofForm": {"code": "123456"},
         "ProofsForm": {"challenges": [UNKNOWN_ID], "code": "123456"},
         "DenialForm": {"reason": "not_me"},
+        "CancelLinkForm": {"token": "x"},
         "AuthorizeForm": order(),
         "RedeemForm": {**order(), "grant": "x"},
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from leverlock.domain.account_actions import AUTHENTICATOR_REPLACE
 from leverlock.domain.action import Action
-from leverlock.domain.actions import AUTHENTICATOR_REPLACE
 from leverlock.domain.audit import ChainedEvent, EventKind
 from leverlock.domain.authenticator import Authenticator
 from leverlock.domain.environment import Environment

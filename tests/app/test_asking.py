@@ -9,10 +9,9 @@ from dataclasses import replace
 import pytest
 
 from app.observing import FUTURES, LOGIN, SPOT, events, wrong
-from leverlock.app import accounts, answers, api_keys, sign_in, sweep
+from leverlock.app import accounts, answers, api_keys, sign_in
 from leverlock.app.decide import Allowed, Asked
 from leverlock.domain.action import parse
-from leverlock.domain.actions import ORDER_CANCEL
 from leverlock.domain.api_key import KeyState
 from leverlock.domain.audit import EventKind
 from leverlock.domain.challenge import Challenge, Denial, State
@@ -21,6 +20,7 @@ from leverlock.domain.ids import is_id
 from leverlock.domain.messages import Address, Channel
 from leverlock.domain.policy import Why
 from leverlock.domain.policy_file import load_policy
+from leverlock.domain.trading_actions import ORDER_CANCEL
 from world import Deployment, Owner, margin_mode, order, policy_text, refused
 
 MINUTE = 60_000
@@ -337,11 +337,11 @@ def test_an_action_that_needs_no_proof_any_more_ends_its_challenge(alice: Owner)
 def test_the_sweep_writes_down_what_time_has_ended(alice: Owner) -> None:
     deployment = alice.deployment
     pending, approved = alice.asked(order(symbol="A")), alice.approved(margin_mode())
-    assert deployment.run(lambda tx: sweep.sweep_account(tx, account_id=alice.account_id)) == 0
+    assert alice.swept() == 0
     deployment.clock.tick(MINUTE)
-    assert deployment.run(lambda tx: sweep.sweep_account(tx, account_id=alice.account_id)) == 1
+    assert alice.swept() == 1
     deployment.clock.tick(5 * MINUTE)
     assert deployment.read(lambda tx: tx.overdue_accounts(limit=9)) == [alice.account_id]
-    assert deployment.run(lambda tx: sweep.sweep_account(tx, account_id=alice.account_id)) == 1
+    assert alice.swept() == 1
     assert deployment.read(lambda tx: tx.overdue_accounts(limit=9)) == []
     assert {alice.challenge(c).state for c in (pending, approved.challenge)} == {State.EXPIRED}

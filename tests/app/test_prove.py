@@ -21,6 +21,7 @@ from app.observing import (
     wrong,
 )
 from leverlock.app import prove, redeem, sign_in
+from leverlock.app.proofs import Proof
 from leverlock.domain.audit import EventKind
 from leverlock.domain.challenge import State
 from leverlock.domain.environment import MARKETS, Environment
@@ -176,14 +177,14 @@ def test_full_reauthentication_needs_the_right_password_too(alice: Owner, what: 
                 account_id=alice.account_id,
                 answered_by=alice.principal,
                 challenge_ids=[challenge.challenge_id],
-                code=code,
-                password=finding,
+                proof=Proof(code, finding),
             )
         )
 
-    with refused(Reason.WRONG_CODE):
+    with refused(Reason.PROOF_MISSING if given is None else Reason.WRONG_CODE):
         answer(given)
-    assert (factor(alice).last_step, wrong(alice), streak(alice)) == (before, 1, 1)
+    counted = 0 if given is None else 1  # what was not sent was not tried
+    assert (factor(alice).last_step, wrong(alice), streak(alice)) == (before, counted, counted)
     assert answer(right)
 
 
@@ -210,7 +211,12 @@ def test_a_sixth_a_double_or_none_is_refused_and_costs_nothing(alice: Owner) -> 
     with refused(Reason.CANNOT_GROUP):
         deployment.run(
             lambda tx: prove.prove(
-                tx, deployment.world, account_id=alice.account_id, answered_by="s", challenge_ids=[], code="000000"
+                tx,
+                deployment.world,
+                account_id=alice.account_id,
+                answered_by="s",
+                challenge_ids=[],
+                proof=Proof("000000"),
             )
         )
     assert (wrong(alice), streak(alice)) == (0, 0)

@@ -9,24 +9,20 @@ from dataclasses import replace
 import pytest
 
 from app.observing import FUTURES, LOGIN, MARGIN, SPOT, events, replacing
-from leverlock.app import answers, redeem, sweep
+from leverlock.app import answers, redeem
 from leverlock.app.decide import Allowed, Asked
 from leverlock.app.prove import grant_hash, grant_of
 from leverlock.app.redeem import Redeemed, Voided
+from leverlock.domain.account_actions import LOGIN_BIND, PROTECTION_END
 from leverlock.domain.action import Action, Intent, bundle, parse
-from leverlock.domain.actions import (
-    ACTIONS,
-    AMEND_BATCH,
-    CONDITIONAL_PLACE,
-    LOGIN_BIND,
-    ORDER_AMEND,
-    ORDER_BATCH,
-    ORDER_PLACE,
-)
+from leverlock.domain.actions import ACTIONS
 from leverlock.domain.audit import EventKind
 from leverlock.domain.challenge import Challenge, Denial, State
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.movement_actions import MARGIN_BORROW, TRANSFER_OUT, WALLET_OPEN, WITHDRAW
 from leverlock.domain.policy_file import load_policy
+from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
+from leverlock.domain.trading_actions import AMEND_BATCH, CONDITIONAL_PLACE, ORDER_AMEND, ORDER_BATCH, ORDER_PLACE
 from leverlock.domain.values import Kind
 from world import Deployment, Owner, leverage_raise, margin_mode, order, policy_text, refused
 
@@ -45,7 +41,14 @@ SAMPLES: dict[str, Action] = {
         leverage_raise(),
         margin_mode(),
         *(replacing(environment) for environment in (LOGIN, SPOT, MARGIN, FUTURES)),
-        *(Action(row, {}) for row in LOGIN_BIND.values()),
+        *(Action(row, {}) for row in (*LOGIN_BIND.values(), *PROTECTION_END.values(), *WALLET_OPEN.values())),
+        *(parse(row, {"asset": "USDT", "address": "0x1", "amount": "5"}) for row in WITHDRAW.values()),
+        *(parse(row, {"asset": "USDT", "to": "spot", "amount": "5"}) for row in TRANSFER_OUT.values()),
+        parse(MULTI_ASSETS_SET, {"multi_assets": "true"}, {"current_multi_assets": "false"}),
+        parse(POSITION_MARGIN_CHANGE, {"symbol": "BTCUSDT", "direction": "REMOVE", "amount": "1"}, {"leverage": "75"}),
+        parse(ADL_SET, {"symbol": "BTCUSDT", "rank": "LOWERED"}),
+        parse(DELTA_MODE_SET, {"delta_mode": "true"}),
+        parse(MARGIN_BORROW, {"asset": "USDT", "amount": "5"}),
     )
 }
 
@@ -85,7 +88,8 @@ def test_no_gated_action_gets_through_without_its_live_grant(deployment: Deploym
     for_another = owner.approved(other)
     assert isinstance(owner.redeem(action, for_another.grant), Voided)
     assert isinstance(redeem_or_ask(owner, action), Asked)
-    [approved] = owner.prove(challenge)
+    approved = owner.approved(action)
+    assert approved.challenge.challenge_id == challenge.challenge_id
     assert isinstance(owner.redeem(action, approved.grant), Redeemed)
     with refused(Reason.GRANT_SPENT):
         owner.redeem(action, approved.grant)
@@ -404,7 +408,7 @@ def _cancel(owner: Owner, challenge: Challenge, _grant: str) -> object:
 
 
 def _sweep(owner: Owner, _challenge: Challenge, _grant: str) -> object:
-    return owner.deployment.run(lambda tx: sweep.sweep_account(tx, account_id=owner.account_id))
+    return owner.swept()
 
 
 verbs: dict[str, Callable[[Owner, Challenge, str], object]] = {

@@ -13,7 +13,7 @@ import pytest
 from app.observing import FUTURES, LOGIN, SPOT, events
 from app.test_asking import by_lock, by_revocation, cancel, deny
 from app.test_enrol import start
-from leverlock.app import accounts, sweep
+from leverlock.app import accounts
 from leverlock.domain.audit import EventKind
 from leverlock.domain.challenge import Denial
 from leverlock.domain.errors import Refused
@@ -37,7 +37,7 @@ VERBS: list[Callable[[Owner, random.Random], object]] = [
     lambda owner, dice: owner.enrol(dice.choice([SPOT, FUTURES, LOGIN])),
     lambda owner, dice: owner.sign_in(),
     lambda owner, dice: owner.deployment.clock.tick(dice.choice([STEP_MS, 60_000, 301_000])),
-    lambda owner, dice: owner.deployment.run(lambda tx: sweep.sweep_account(tx, account_id=owner.account_id)),
+    lambda owner, dice: owner.swept(),
 ]
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from app.observing import FUTURES, SPOT, count_compares, events, replacing
-from leverlock.app import accounts, answers, api_keys, redeem, sweep
+from leverlock.app import accounts, answers, api_keys, redeem
 from leverlock.app.decide import Asked
 from leverlock.app.prove import grant_of
 from leverlock.app.redeem import Redeemed, Voided
@@ -416,7 +416,7 @@ class Walk(RuleBasedStateMachine):
 
     def sweep(self) -> None:
         may = self.overdue()
-        self.deployment.run(lambda tx: sweep.sweep_account(tx, account_id=self.alice.account_id))
+        self.alice.swept()
         self.changed(may)
 
     def change_policy(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from leverlock.domain.action import Action, Intent, parse
-from leverlock.domain.actions import CONDITIONAL_PLACE, ORDER_AMEND, ORDER_PLACE
 from leverlock.domain.errors import Reason
 from leverlock.domain.policy import Outcome, Standing, decide
 from leverlock.domain.policy_file import load_policy
+from leverlock.domain.trading_actions import CONDITIONAL_PLACE, ORDER_AMEND, ORDER_PLACE
 from leverlock.domain.wording import describe
 from world import policy_text, refused
 

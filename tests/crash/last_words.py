@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from leverlock.app import prove
+from leverlock.app.proofs import Proof
 from leverlock.domain.errors import Refused
 from leverlock.store.sqlite import open_file
 from world import Deployment, SettableClock
@@ -60,7 +61,7 @@ def main(folder: Path, when: str) -> None:
                     account_id=job["account"],
                     answered_by="session:mortal",
                     challenge_ids=[job["challenge"]],
-                    code=job["code"],
+                    proof=Proof(job["code"]),
                 )
             )
             print("ok", flush=True)

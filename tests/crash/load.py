@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from leverlock.app import decide, prove, redeem
+from leverlock.app.proofs import Proof
 from leverlock.domain.action import Intent
 from leverlock.domain.errors import Refused
 from leverlock.domain.limits import Limits
@@ -138,7 +139,7 @@ class Client:
                 account_id=account["id"],
                 answered_by=account["principal"],
                 challenge_ids=[challenge],
-                code=code,
+                proof=Proof(code),
             )
 
         self.log.request(account=account["id"], challenge=challenge, **request)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from leverlock.app import decide, enrol, prove, redeem, sign_in
+from leverlock.app.proofs import Proof
 from leverlock.domain.account import Session, SessionState
 from leverlock.domain.action import Intent
 from leverlock.domain.errors import Refused
@@ -38,7 +39,7 @@ def _prove(world: World, job: Job, number: int) -> UseCase[str]:
             account_id=job["account"],
             answered_by="session:racer",
             challenge_ids=[ids[number % len(ids)]],
-            code=job["code"],
+            proof=Proof(job["code"]),
             password=PasswordFinding(job["account"], password_hash(), True),
         )
         return "ok"

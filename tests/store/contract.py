@@ -21,9 +21,11 @@ from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, Aut
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.hold import Hold, HoldScope
 from leverlock.domain.limits import Limits
 from leverlock.domain.messages import Address, Channel, Message
-from leverlock.domain.requirement import Requirement
+from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
+from leverlock.domain.requirement import ProofKind, Requirement
 from leverlock.ports import Charge, Transaction
 from world import NOW_MS, Deployment, SettableClock, refused
 
@@ -411,6 +413,27 @@ def enable_protection(stage: Stage) -> None:
     assert not stage.act("enable_protection", ALICE, FUTURES)
     assert stage.act("enable_protection", ALICE, SPOT)
     assert stage.act("enable_protection", BOB, FUTURES)
+    assert stage.act("end_protection", ALICE, FUTURES)
+    assert stage.act("enable_protection", ALICE, FUTURES)
+
+
+@act
+def end_protection(stage: Stage) -> None:
+    assert not stage.act("end_protection", ALICE, FUTURES)
+    stage.act("enable_protection", ALICE, FUTURES)
+    stage.act("enable_protection", BOB, FUTURES)
+    assert stage.act("end_protection", ALICE, FUTURES)
+    assert not stage.act("end_protection", ALICE, FUTURES)
+    assert (stage.act("protections", ALICE), stage.act("protections", BOB)) == ({}, {FUTURES: NOW_MS})
+
+
+@act
+def protection_known(stage: Stage) -> None:
+    assert stage.act("protection_known", ALICE, FUTURES) is False
+    stage.act("enable_protection", ALICE, FUTURES)
+    stage.act("end_protection", ALICE, FUTURES)
+    assert stage.act("protection_known", ALICE, FUTURES) is True
+    assert stage.act("protection_known", ALICE, SPOT) is False
 
 
 @act
@@ -626,6 +649,138 @@ def overdue_accounts(stage: Stage) -> None:
     assert stage.read(lambda tx: tx.overdue_accounts(limit=10)) == []
     stage.clock.tick(300_000)
     assert stage.read(lambda tx: tx.overdue_accounts(limit=10)) == [ALICE]
+
+
+# -- layers, opened wallets, holds, changes that wait ------------------------------------------------------------------
+@act
+def advance_challenge(stage: Stage) -> None:
+    made = inserted(stage, challenge())
+    wallet = frozenset({ProofKind.WALLET})
+    assert stage.act("advance_challenge", made, given=wallet)
+    assert not stage.act("advance_challenge", made, given=wallet)  # the layer was proved meanwhile
+    found = stage.read(lambda tx: tx.challenge(ALICE, made.challenge_id))
+    assert found is not None
+    assert (found.given, found.state) == (wallet, State.PENDING)
+    late = {"grant_hash": grant_hash("g"), "grant_expires_at": NOW_MS + 1}
+    assert not stage.act("approve_challenge", made, **late)  # by who saw it before that layer
+    assert stage.act("approve_challenge", found, **late)
+    assert not stage.act("advance_challenge", found, given=frozenset())
+    overdue = inserted(stage, challenge(2), slots=(1, 1))
+    stage.clock.ms = overdue.expires_at
+    assert not stage.act("advance_challenge", overdue, given=wallet)
+
+
+@act
+def open_wallet(stage: Stage) -> None:
+    stage.act("open_wallet", ALICE, "ses_1", FUTURES, expires_at=NOW_MS + 10)
+    stage.act("open_wallet", ALICE, "ses_1", FUTURES, expires_at=NOW_MS + 20)
+    assert stage.act("wallet_open_until", ALICE, "ses_1", FUTURES) == NOW_MS + 20
+
+
+@act
+def wallet_open_until(stage: Stage) -> None:
+    stage.act("open_wallet", ALICE, "ses_1", FUTURES, expires_at=NOW_MS + 10)
+    for other in ((ALICE, "ses_2", FUTURES), (ALICE, "ses_1", SPOT), (BOB, "ses_1", FUTURES)):
+        assert stage.act("wallet_open_until", *other) is None
+    stage.clock.ms = NOW_MS + 9
+    assert stage.act("wallet_open_until", ALICE, "ses_1", FUTURES) == NOW_MS + 10
+    stage.clock.ms = NOW_MS + 10
+    assert stage.act("wallet_open_until", ALICE, "ses_1", FUTURES) is None
+
+
+@act
+def close_wallets(stage: Stage) -> None:
+    for session_id, environment in (("ses_1", FUTURES), ("ses_2", FUTURES), ("ses_1", SPOT)):
+        stage.act("open_wallet", ALICE, session_id, environment, expires_at=NOW_MS + 10)
+    stage.act("close_wallets", ALICE, FUTURES)
+    assert stage.act("wallet_open_until", ALICE, "ses_1", FUTURES) is None
+    assert stage.act("wallet_open_until", ALICE, "ses_2", FUTURES) is None
+    assert stage.act("wallet_open_until", ALICE, "ses_1", SPOT) == NOW_MS + 10
+
+
+@act
+def place_hold(stage: Stage) -> None:
+    for until in (NOW_MS + 20, NOW_MS + 10):
+        stage.act("place_hold", ALICE, FUTURES, HoldScope.KEYS, until=until)
+    assert stage.act("holds", ALICE) == [Hold(FUTURES, HoldScope.KEYS, NOW_MS + 20)]
+
+
+@act
+def holds(stage: Stage) -> None:
+    stage.act("place_hold", ALICE, FUTURES, HoldScope.KEYS, until=NOW_MS + 10)
+    assert stage.act("holds", BOB) == []
+    stage.clock.ms = NOW_MS + 10
+    assert stage.act("holds", ALICE) == []
+
+
+def change(number: int = 1, *, subject: str = "futures") -> PendingChange:
+    kind, waiting = ChangeKind.PROTECTION_OFF, ChangeState.WAITING
+    return PendingChange(ALICE, f"chg_{number}", kind, subject, {"a": "b"}, waiting, "ses_1", NOW_MS, NOW_MS + 10)
+
+
+@act
+def ask_change(stage: Stage) -> None:
+    assert stage.act("ask_change", change())
+    assert not stage.act("ask_change", change(2))
+    assert stage.act("ask_change", change(3, subject="spot"))
+    assert stage.act("cancel_change", change())
+    assert stage.act("ask_change", change(2))
+
+
+@act
+def pending_change(stage: Stage) -> None:
+    stage.act("ask_change", change())
+    assert stage.act("pending_change", ALICE, "chg_1") == change()
+    assert stage.act("pending_change", BOB, "chg_1") is None
+
+
+@act
+def waiting_changes(stage: Stage) -> None:
+    for made in (change(1), change(2, subject="spot")):
+        stage.act("ask_change", made)
+    stage.act("cancel_change", change(1))
+    assert stage.act("waiting_changes", ALICE) == [change(2, subject="spot")]
+    assert stage.act("waiting_changes", BOB) == []
+
+
+@act
+def cancel_change(stage: Stage) -> None:
+    stage.act("ask_change", change())
+    assert stage.act("cancel_change", change())
+    assert not stage.act("cancel_change", change())
+    stage.clock.ms = NOW_MS + 10
+    assert not stage.act("finish_change", change())
+
+
+@act
+def finish_change(stage: Stage) -> None:
+    stage.act("ask_change", change())
+    stage.clock.ms = NOW_MS + 9
+    assert not stage.act("finish_change", change())
+    assert stage.act("overdue_accounts", limit=9) == []
+    stage.clock.ms = NOW_MS + 10
+    assert stage.act("overdue_accounts", limit=9) == [ALICE]
+    assert stage.act("finish_change", change())
+    assert not stage.act("finish_change", change())
+    assert not stage.act("cancel_change", change())
+
+
+@act
+def remove_authenticator(stage: Stage) -> None:
+    made = active(stage)
+    assert stage.act("remove_authenticator", ALICE, made.authenticator_id)
+    assert not stage.act("remove_authenticator", ALICE, made.authenticator_id)
+    assert stage.act("bound_authenticator", ALICE, FUTURES) is None
+
+
+@act
+def drop_recovery_codes(stage: Stage) -> None:
+    for environment in (FUTURES, SPOT):
+        hashes = [hashlib.sha256(environment.value.encode()).digest()]
+        stage.act("replace_recovery_codes", ALICE, environment, generation=1, hashes=hashes)
+    stage.act("drop_recovery_codes", ALICE, FUTURES)
+    with sqlite3.connect(stage.deployment.path) as raw:
+        assert raw.execute("SELECT environment FROM recovery_code").fetchall() == [("spot",)]
 
 
 # -- keys, upstream accounts, integrators, operators -----------------------------------------------------------------

@@ -91,7 +91,7 @@ CREATE TABLE challenge (
   grant_hash BLOB CHECK (length(grant_hash) = 32),
   grant_expires_at INTEGER NOT NULL,
   environment_slot INTEGER NOT NULL,
-  key_slot INTEGER,                   -- only keys are confined to a few; the owner's own sessions are not
+  key_slot INTEGER, given TEXT NOT NULL DEFAULT '',                   -- only keys are confined to a few; the owner's own sessions are not
   PRIMARY KEY (account_id, challenge_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -100,6 +100,14 @@ CREATE TABLE change (
   account_id TEXT NOT NULL,
   at INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE hold (
+  account_id TEXT NOT NULL,
+  environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
+  scope TEXT NOT NULL,
+  until INTEGER NOT NULL,
+  PRIMARY KEY (account_id, environment, scope)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE idempotency (
   account_id TEXT NOT NULL,
@@ -147,10 +155,23 @@ CREATE TABLE outbox (
   PRIMARY KEY (account_id, message_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE pending_change (
+  account_id TEXT NOT NULL,
+  change_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  details TEXT NOT NULL,              -- JSON object of texts
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'cancelled')),
+  asked_by TEXT NOT NULL,
+  asked_at INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, change_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE protection (
   account_id TEXT NOT NULL,
   environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
-  enabled_at INTEGER NOT NULL,
+  enabled_at INTEGER NOT NULL, ended_at INTEGER,
   PRIMARY KEY (account_id, environment)
 ) STRICT, WITHOUT ROWID;
 
@@ -199,6 +220,15 @@ CREATE TABLE upstream (
   PRIMARY KEY (account_id, upstream_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE wallet_access (
+  account_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  environment TEXT NOT NULL CHECK (environment IN ('spot', 'margin', 'futures')),
+  opened_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, session_id, environment)
+) STRICT, WITHOUT ROWID;
+
 CREATE UNIQUE INDEX audit_chain ON audit_event (account_id, seq);
 
 CREATE UNIQUE INDEX authenticator_bound ON authenticator (account_id, environment, kind)
@@ -231,3 +261,9 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX outbox_due ON outbox (next_at) WHERE next_at IS NOT NULL;
 
 CREATE INDEX outbox_given_up ON outbox (expires_at) WHERE next_at IS NULL;
+
+CREATE INDEX pending_change_due ON pending_change (due_at) WHERE state = 'waiting';
+
+CREATE UNIQUE INDEX pending_change_waiting ON pending_change (account_id, kind, subject) WHERE state = 'waiting';
+
+CREATE INDEX wallet_access_age ON wallet_access (expires_at);

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from leverlock.app import enrol, prove, sign_in
+from leverlock.app.proofs import Proof
 from leverlock.domain.audit import EventKind
 from leverlock.domain.challenge import State
 from leverlock.domain.environment import Environment
@@ -105,7 +106,7 @@ def test_a_guess_with_an_unrecordable_neighbouring_detail_is_still_counted(deplo
                 account_id=owner.account_id,
                 answered_by="\ud800",
                 challenge_ids=[challenge.challenge_id],
-                code=owner.wrong_code(),
+                proof=Proof(owner.wrong_code()),
             )
         finally:
             tx.if_refused(EventKind.ANSWER_REFUSED, "\ud800")
@@ -212,7 +213,7 @@ def submit_answer(owner: Owner, challenge_id: str, code: str) -> Future[Any]:
             account_id=owner.account_id,
             answered_by=owner.principal,
             challenge_ids=[challenge_id],
-            code=code,
+            proof=Proof(code),
         )
     )
 
@@ -223,7 +224,8 @@ Surface = Callable[[Any, World], Any]
 def proving(owner: Owner) -> tuple[Surface, str]:
     challenge, code = owner.asked(order()), owner.fresh_code()
     named = {"account_id": owner.account_id, "answered_by": owner.principal, "challenge_ids": [challenge.challenge_id]}
-    return lambda tx, world: prove.prove(tx, world, code=code, **named), owner.authenticators[Environment.FUTURES]
+    proof = Proof(code)
+    return lambda tx, world: prove.prove(tx, world, proof=proof, **named), owner.authenticators[Environment.FUTURES]
 
 
 def logging_in(owner: Owner) -> tuple[Surface, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from leverlock.app import decide, enrol, prove, redeem, sign_in
+from leverlock.app.proofs import Proof
 from leverlock.domain.audit import GENESIS, link
 from leverlock.domain.challenge import State
 from leverlock.domain.environment import Environment
@@ -38,13 +39,13 @@ class Scene:
 def proving(owner: Owner) -> Scene:
     challenge, code, world = owner.asked(order()), owner.fresh_code(), owner.deployment.world
     named = {"account_id": owner.account_id, "answered_by": owner.principal, "challenge_ids": [challenge.challenge_id]}
-    return Scene(lambda tx: prove.prove(tx, world, code=code, **named), Reason.CHALLENGE_NOT_PENDING)
+    return Scene(lambda tx: prove.prove(tx, world, proof=Proof(code), **named), Reason.CHALLENGE_NOT_PENDING)
 
 
 def guessing(owner: Owner) -> Scene:
     challenge, code, world = owner.asked(order()), owner.wrong_code(), owner.deployment.world
     named = {"account_id": owner.account_id, "answered_by": owner.principal, "challenge_ids": [challenge.challenge_id]}
-    return Scene(lambda tx: prove.prove(tx, world, code=code, **named), Reason.WRONG_CODE)
+    return Scene(lambda tx: prove.prove(tx, world, proof=Proof(code), **named), Reason.WRONG_CODE)
 
 
 def redeeming(owner: Owner) -> Scene:

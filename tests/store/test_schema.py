@@ -109,6 +109,7 @@ def test_uniqueness_that_correctness_rests_on(fresh: sqlite3.Connection) -> None
         "challenge_key_slot",
         "challenge_grant",
         "audit_chain",
+        "pending_change_waiting",
     }
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from leverlock.api import challenges, decisions, environments, records, sessions, status
+from leverlock.api import challenges, decisions, environments, records, safeguards, sessions, status
 from leverlock.api.door import Door
 from leverlock.api.endpoint import ApiParts, Endpoint, Who
+from leverlock.api.safeguards import ChangeList, ChangeView, WalletView
 from leverlock.api.views import (
     AuditTrail,
     AuthorizeView,
@@ -30,6 +31,7 @@ from leverlock.api.wire import (
     AccountQuery,
     AuditQuery,
     AuthorizeForm,
+    CancelLinkForm,
     CodeForm,
     DenialForm,
     ProofForm,
@@ -44,8 +46,9 @@ R = Reason  # the table is read by its columns
 
 _WRONG_ANSWER: Final = (R.WRONG_CODE, R.CODE_ALREADY_USED, R.FACTOR_BLOCKED, R.FACTOR_DISABLED, R.ACCOUNT_BUDGET_SPENT)
 _NOT_WAITING: Final = (R.CHALLENGE_EXPIRED, R.CHALLENGE_FAILED, R.CHALLENGE_NOT_PENDING)
+_NOT_FITTING: Final = (R.PROOF_MISSING, R.PROOF_NOT_ACCEPTED)
 _UNDECIDABLE: Final = (R.ACCOUNT_LOCKED, R.POLICY_CHANGED, R.ENROLMENT_REQUIRED, R.NO_USABLE_FACTOR)
-_ASKING: Final = (*_UNDECIDABLE, R.STEP_UP_REQUIRED, R.TOO_MANY_CHALLENGES)
+_ASKING: Final = (*_UNDECIDABLE, R.STEP_UP_REQUIRED, R.TOO_MANY_CHALLENGES, R.ON_HOLD)
 
 # fmt: off
 SESSIONS: Final = (
@@ -92,6 +95,39 @@ ENROLMENT: Final = (
         reasons=(R.ENROLMENT_NOT_PENDING, R.ENROLMENT_EXPIRED, R.CONFLICT, *_WRONG_ANSWER),
         work=environments.confirm,
     ),
+    Endpoint(
+        method="DELETE", path="/v1/environments/{environment}/protection",
+        summary="Switch protection off, effective after a day",
+        who=Who.OWNER, answer=ChangeView, status=202, remembered=True,
+        reasons=(R.CONFLICT, *_ASKING),
+        work=safeguards.end_protection,
+    ),
+)
+
+SAFEGUARDS: Final = (
+    Endpoint(
+        method="POST", path="/v1/wallets/{environment}/access", summary="Open a market's wallet to this session",
+        who=Who.OWNER, answer=WalletView, remembered=True,
+        reasons=_ASKING,
+        work=safeguards.open_access,
+    ),
+    Endpoint(
+        method="GET", path="/v1/changes", summary="List the changes that wait their day",
+        who=Who.OWNER, answer=ChangeList,
+        work=safeguards.list_changes,
+    ),
+    Endpoint(
+        method="DELETE", path="/v1/changes/{id}", summary="Stop a change that waits",
+        who=Who.OWNER, status=204, remembered=True,
+        reasons=(R.CONFLICT,),
+        work=safeguards.cancel,
+    ),
+    Endpoint(
+        method="POST", path="/v1/cancellations", summary="Stop what the link of a notice names, without signing in",
+        who=Who.ANYBODY, body=CancelLinkForm, status=204,
+        reasons=(R.UNKNOWN_ID, R.CONFLICT),
+        work=safeguards.cancel_from_link,
+    ),
 )
 
 DECISIONS: Final = (
@@ -107,7 +143,7 @@ DECISIONS: Final = (
         who=Who.ASKER, body=RedeemForm, answer=RedeemedView, remembered=True,
         reasons=(
             R.UNKNOWN_ACTION, R.ACTION_MISMATCH, R.FACTS_CHANGED, R.FACTS_UNKNOWN,
-            R.GRANT_SPENT, R.GRANT_EXPIRED, R.NOT_APPROVED, *_UNDECIDABLE,
+            R.GRANT_SPENT, R.GRANT_EXPIRED, R.NOT_APPROVED, R.ON_HOLD, *_UNDECIDABLE,
         ),
         work=decisions.redeem_grant, read=decisions.read_action, tally=decisions.count_redeem,
     ),
@@ -127,13 +163,13 @@ CHALLENGES: Final = (
     Endpoint(
         method="POST", path="/v1/challenges/{id}/proof", summary="Approve a challenge with a live code",
         who=Who.OWNER, body=ProofForm, answer=Proved, remembered=True,
-        reasons=(*_NOT_WAITING, *_WRONG_ANSWER),
+        reasons=(*_NOT_WAITING, *_NOT_FITTING, *_WRONG_ANSWER),
         work=challenges.prove_one, prepare=challenges.check_password, tally=challenges.count_proof,
     ),
     Endpoint(
         method="POST", path="/v1/proofs", summary="Approve one to five challenges with one live code",
         who=Who.OWNER, body=ProofsForm, answer=Proved, remembered=True,
-        reasons=(R.UNKNOWN_ID, R.CANNOT_GROUP, *_NOT_WAITING, *_WRONG_ANSWER),
+        reasons=(R.UNKNOWN_ID, R.CANNOT_GROUP, *_NOT_WAITING, *_NOT_FITTING, *_WRONG_ANSWER),
         work=challenges.prove_several, prepare=challenges.check_password, tally=challenges.count_proof,
     ),
     Endpoint(
@@ -170,7 +206,7 @@ RECORDS: Final = (
 )
 # fmt: on
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (*SESSIONS, *ENROLMENT, *DECISIONS, *CHALLENGES, *RECORDS)
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (*SESSIONS, *ENROLMENT, *SAFEGUARDS, *DECISIONS, *CHALLENGES, *RECORDS)
 
 
 def create_app(parts: ApiParts) -> Door:

@@ -7,10 +7,11 @@ from typing import Any
 from msgspec import UNSET
 
 from leverlock.api.endpoint import ApiParts, Call, Caller, Result, authenticate, must_be_id
-from leverlock.api.views import ApprovedChallenge, ChallengeList, ChallengeView, Proved, View, challenge_view
+from leverlock.api.views import AnsweredChallenge, ChallengeList, ChallengeView, Proved, View, challenge_view
 from leverlock.app import answers
 from leverlock.app.decide import Asked
-from leverlock.app.prove import Approved, grant_of, prove
+from leverlock.app.proofs import Proof
+from leverlock.app.prove import Advanced, Approved, grant_of, prove
 from leverlock.domain.challenge import State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.metrics import ANSWERS, CHALLENGES
@@ -67,22 +68,24 @@ def prove_several(tx: Transaction, world: World, caller: Caller, call: Call) -> 
 def _prove(tx: Transaction, world: World, caller: Caller, call: Call, challenge_ids: list[str]) -> Proved:
     for challenge_id in challenge_ids:
         must_be_id("ch", challenge_id)
-    approved = prove(
+    settled = prove(
         tx,
         world,
         account_id=caller.account_id,
         answered_by=caller.principal,
         challenge_ids=challenge_ids,
-        code=call.body.code,
-        password=call.finding,
+        proof=Proof(code=None if call.body.code is UNSET else call.body.code, password=call.finding),
     )
-    return Proved([_approved(one, caller) for one in approved])
+    return Proved([_answered(one, caller) for one in settled])
 
 
-def _approved(approved: Approved, caller: Caller) -> ApprovedChallenge:
-    view = ApprovedChallenge(approved.challenge.challenge_id, State.APPROVED.value, approved.grant_expires_at)
-    if approved.challenge.principal == caller.principal:
-        view.grant = approved.grant
+def _answered(settled: Approved | Advanced, caller: Caller) -> AnsweredChallenge:
+    challenge = settled.challenge
+    if isinstance(settled, Advanced):
+        return AnsweredChallenge(challenge.challenge_id, State.PENDING.value, requires=challenge.remaining.words())
+    view = AnsweredChallenge(challenge.challenge_id, State.APPROVED.value, grant_expires_at=settled.grant_expires_at)
+    if challenge.principal == caller.principal:
+        view.grant = settled.grant
     return view
 
 
@@ -113,8 +116,9 @@ def count_proof(_call: Call, result: Result) -> None:
     if isinstance(result, Refused):
         ANSWERS.labels(result.reason.value).inc()
     elif isinstance(result, Proved):
-        ANSWERS.labels("approved").inc()
-        CHALLENGES.labels(State.APPROVED.value).inc(len(result.approved))
+        whole = sum(one.state == State.APPROVED for one in result.approved)
+        ANSWERS.labels("approved" if whole else "advanced").inc()
+        CHALLENGES.labels(State.APPROVED.value).inc(whole)
 
 
 def count_denial(_call: Call, result: Result) -> None:

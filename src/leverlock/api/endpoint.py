@@ -21,6 +21,7 @@ from leverlock.app.accounts import integrator
 from leverlock.app.sign_in import live_session, owner
 from leverlock.domain.account import Session
 from leverlock.domain.action import Action
+from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
 from leverlock.ports import PasswordFinding, Store, Transaction, World
@@ -189,3 +190,11 @@ def must_be_id(prefix: str, text: str) -> str:
     if not is_id(prefix, text):
         raise Refused(Reason.UNKNOWN_ID)
     return text
+
+
+def environment_of(call: Call) -> Environment:
+    """The environment that the path names. An unknown one is as unknown as any other id."""
+    try:
+        return Environment(call.path["environment"])
+    except ValueError:
+        raise Refused(Reason.UNKNOWN_ID) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import segno
 
 from leverlock.api.challenges import step_up
-from leverlock.api.endpoint import ApiParts, Call, Caller, must_be_id
+from leverlock.api.endpoint import ApiParts, Call, Caller, environment_of, must_be_id
 from leverlock.api.views import ConfirmedView, EnrolmentView, EnvironmentList, environment_view
 from leverlock.app import enrol
 from leverlock.app.decide import Asked
@@ -42,7 +42,7 @@ def show(tx: Transaction, world: World, caller: Caller, _call: Call) -> Environm
 
 
 def start(tx: Transaction, world: World, caller: Caller, call: Call) -> Started | Refused:
-    environment = _environment(call)
+    environment = environment_of(call)
     begun = enrol.start(tx, world, session=caller.owner, environment=environment)
     if isinstance(begun, Asked):
         return step_up(tx, world, call, begun)
@@ -72,7 +72,7 @@ async def draw(parts: ApiParts, started: Started) -> EnrolmentView:
 
 
 def confirm(tx: Transaction, world: World, caller: Caller, call: Call) -> ConfirmedView:
-    environment = _environment(call)
+    environment = environment_of(call)
     authenticator_id = must_be_id("au", call.path["id"])
     pending = tx.authenticator(caller.account_id, authenticator_id)
     if pending is None or pending.environment is not environment:
@@ -90,10 +90,3 @@ def qr_svg(uri: str) -> str:
         drawn, kind="svg", border=QUIET_ZONE, omitsize=True, dark="#000", light="#fff", xmldecl=False, nl=False
     )
     return drawn.getvalue().decode("utf-8")
-
-
-def _environment(call: Call) -> Environment:
-    try:
-        return Environment(call.path["environment"])
-    except ValueError:
-        raise Refused(Reason.UNKNOWN_ID) from None

@@ -30,7 +30,7 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "environment": {"type": "string", "enum": [environment.value for environment in Environment]},
     "name": {"type": "string", "enum": [type_of(reason).rsplit("/", 1)[1] for reason in PROBLEMS]},
 }
-_ID_PREFIXES: Final = {"challenges": "ch", "authenticators": "au", "keys": "key"}
+_ID_PREFIXES: Final = {"challenges": "ch", "authenticators": "au", "keys": "key", "changes": "chg"}
 _IDEMPOTENCY: Final = {
     "name": "Idempotency-Key",
     "in": "header",

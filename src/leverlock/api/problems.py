@@ -82,7 +82,10 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     ),
     Reason.FACTS_UNKNOWN: Row(409, "Facts unknown", "Read the facts of this action from the venue and send them."),
     Reason.CANNOT_GROUP: Row(422, "Cannot be answered together", "These challenges need a code each."),
+    Reason.PROOF_MISSING: Row(422, "Proof missing", "Send everything that the challenge requires, in one answer."),
+    Reason.PROOF_NOT_ACCEPTED: Row(422, "Proof not accepted", "Send what the challenge requires and nothing else."),
     # Limits.
+    Reason.ON_HOLD: Row(403, "On hold", "This is refused for a day after a change of the account's factors."),
     Reason.FACTOR_BLOCKED: Row(429, "Too many wrong answers", "This authenticator is blocked for a while."),
     Reason.FACTOR_DISABLED: Row(403, "Authenticator disabled", "Too many wrong answers; bind it anew or recover."),
     Reason.ACCOUNT_BUDGET_SPENT: Row(429, "Too many wrong answers", "This account has to wait before the next try."),
@@ -132,7 +135,10 @@ class EdgeRefused(Exception):
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """An RFC 9457 document, with the extensions this API uses. `retry_after` is in seconds."""
+    """An RFC 9457 document, with the extensions this API uses.
+
+    `retry_after` is in seconds, `until` in server milliseconds.
+    """
 
     type: str
     title: str
@@ -143,6 +149,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     retry_after: int | msgspec.UnsetType = msgspec.UNSET
     state: str | msgspec.UnsetType = msgspec.UNSET
     environment: str | msgspec.UnsetType = msgspec.UNSET
+    until: int | msgspec.UnsetType = msgspec.UNSET
     challenge: ChallengeView | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -172,6 +179,7 @@ def problem(refused: Refused | EdgeRefused, *, instance: str | None = None) -> P
     facts: dict[str, Any] = refused.facts
     document.state = facts.get("state", msgspec.UNSET)
     document.environment = facts.get("environment", msgspec.UNSET)
+    document.until = facts.get("until", msgspec.UNSET)
     document.challenge = facts.get("challenge", msgspec.UNSET)
     return document
 

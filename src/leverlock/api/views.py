@@ -43,6 +43,8 @@ class View(msgspec.Struct, omit_defaults=True):
 class ChallengeView(View, kw_only=True):
     """A challenge in full, as the owner approves it: `lines` are what the digest covers, in words (B49).
 
+    `requires` is what still has to be proved, `given` what holds already: a `wallet` is opened by a first answer with a
+    code, the rest is proved by the next. `backups` may stand in for the code where the owner switched them on.
     `grant` is there for the asker himself, once the challenge is approved: good for one execution until
     `grant_expires_at` (B44).
     """
@@ -56,6 +58,8 @@ class ChallengeView(View, kw_only=True):
     headline: str
     lines: list[Line]
     requires: list[str]
+    given: list[str] | UnsetType = UNSET
+    backups: list[str] | UnsetType = UNSET
     attempts_left: int
     created_at: Millis
     expires_at: Millis
@@ -78,12 +82,16 @@ def challenge_view(challenge: Challenge, world: World, *, now: int, grant: str |
         asked_by=challenge.principal,
         headline=described.headline,
         lines=[list(line) for line in described.lines],
-        requires=challenge.requirement.words(),
+        requires=challenge.remaining.words(),
         attempts_left=max(0, world.limits.challenge_wrong_answers - challenge.wrong_answers),
         created_at=challenge.created_at,
         expires_at=challenge.expires_at,
         url=world.approval_url.format(challenge=challenge.challenge_id),
     )
+    if challenge.given:
+        view.given = sorted(challenge.given)
+    if challenge.requirement.backups:
+        view.backups = sorted(challenge.requirement.backups)
     if state is State.APPROVED:
         view.grant_expires_at = challenge.grant_expires_at
         if grant is not None:
@@ -97,19 +105,23 @@ class ChallengeList(View):
     challenges: list[ChallengeView]
 
 
-class ApprovedChallenge(View):
-    """One approved challenge. `grant` only where the session that answered is the one that asked."""
+class AnsweredChallenge(View):
+    """One answered challenge: approved, or a layer further and waiting for what it still `requires`.
+
+    `grant` only where the session that answered is the one that asked.
+    """
 
     challenge: ChallengeId
     state: str
-    grant_expires_at: Millis
+    grant_expires_at: Millis | UnsetType = UNSET
     grant: Grant | UnsetType = UNSET
+    requires: list[str] | UnsetType = UNSET
 
 
 class Proved(View):
-    """What one code approved."""
+    """What one answer did."""
 
-    approved: list[ApprovedChallenge]
+    approved: list[AnsweredChallenge]
 
     def granted(self) -> list[Any]:
         return list(self.approved)
@@ -242,11 +254,17 @@ def environment_view(
 
 
 def guards(environment: Environment, policy: Policy) -> list[GuardView]:
-    """The rules in force over one environment, in the order of the policy file."""
+    """What is watched over one environment: the rules in force in the order of the file, then what always holds."""
+    ruled = {rule.action for rule in policy.rules}
+    floors = [action for action in ACTIONS.values() if action.floor is not None and action.name not in ruled]
     return [
         GuardView(rule.name, rule.action, ACTIONS[rule.action].title, rule.requirement.words())
         for rule in policy.rules
         if ACTIONS[rule.action].environment is environment
+    ] + [
+        GuardView("always", action.name, action.title, action.floor.words())
+        for action in floors
+        if action.environment is environment and action.floor is not None
     ]
 
 

@@ -60,9 +60,9 @@ class CodeForm(Form):
 
 
 class ProofForm(Form):
-    """An answer to one challenge. `password`: the master password, where the challenge requires it."""
+    """An answer to one challenge: what it `requires`, no more and no less. `password` is the master password."""
 
-    code: Code
+    code: Code | UnsetType = UNSET
     password: Password | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -73,11 +73,17 @@ class ProofsForm(Form):
     """One code for one to five challenges that were shown together (semantics 12)."""
 
     challenges: Annotated[list[Id], Meta(min_length=1, max_length=5)]
-    code: Code
+    code: Code | UnsetType = UNSET
     password: Password | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         must_be_code(self.code)
+
+
+class CancelLinkForm(Form):
+    """What the link of a notice carries."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class DenialForm(Form):
@@ -97,9 +103,9 @@ class AuditQuery(Form):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
-def must_be_code(code: str) -> None:
+def must_be_code(code: str | UnsetType) -> None:
     """A pattern's `$` also stands before a final line feed; this does not (B8)."""
-    if not is_code(code):
+    if code is not UNSET and not is_code(code):
         raise ValueError("Expected 6 to 8 ASCII digits in field `code`")
 
 

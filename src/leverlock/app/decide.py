@@ -6,9 +6,10 @@ decided again inside the transaction, against the policy, the key and the protec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leverlock.app.closing import close
+from leverlock.app.holds import must_not_be_held
 from leverlock.app.notices import ring
 from leverlock.domain.account import AccountState
 from leverlock.domain.action import Intent, digest_of
@@ -18,6 +19,7 @@ from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, make_id
 from leverlock.domain.policy import Decision, Outcome, Standing, Why, decide
+from leverlock.domain.requirement import LATER_CODE, ProofKind, Requirement
 from leverlock.ports import Transaction, World
 
 
@@ -43,7 +45,7 @@ def ask(tx: Transaction, world: World, *, intent: Intent) -> Allowed | Asked:
     """Allow the action, or have its owner asked: the same intent twice is one challenge, one ring.
 
     Raises Refused: ACCOUNT_LOCKED, KEY_REVOKED, KEY_FROZEN, POLICY_CHANGED, ENROLMENT_REQUIRED, NO_USABLE_FACTOR,
-    TOO_MANY_CHALLENGES.
+    TOO_MANY_CHALLENGES, ON_HOLD.
     """
     tx.lock_account(intent.account_id)
     tx.if_refused(EventKind.ACTION_REFUSED, intent.principal, action=intent.action.type.name)
@@ -73,6 +75,10 @@ def judge(tx: Transaction, world: World, *, intent: Intent) -> Decision:
     if decision.outcome is Outcome.REFUSE:
         reason = Reason.ENROLMENT_REQUIRED if decision.why is Why.ENROLMENT_REQUIRED else Reason.NO_USABLE_FACTOR
         raise Refused(reason, facts={"environment": intent.action.type.environment.value})
+    if decision.outcome is Outcome.CHALLENGE:
+        must_not_be_held(tx, intent.account_id, intent.action)
+        assert decision.requirement is not None
+        return replace(decision, requirement=decision.requirement.settled(LATER_CODE))
     return decision
 
 
@@ -137,6 +143,7 @@ def _create(tx: Transaction, world: World, *, intent: Intent, digest: bytes, dec
         state=State.PENDING,
         created_at=tx.now,
         expires_at=tx.now + world.limits.challenge_life_ms,
+        given=_given(tx, intent, decision.requirement),
     )
     for overdue in tx.live_challenges(intent.account_id):
         if overdue.state_at(tx.now) is State.EXPIRED:
@@ -153,6 +160,7 @@ def _create(tx: Transaction, world: World, *, intent: Intent, digest: bytes, dec
                 "digest": digest.hex(),
                 "environment": challenge.environment.value,
                 "requires": decision.requirement.words(),
+                "given": sorted(challenge.given),
                 "rules": list(challenge.rules),
                 "policy": challenge.policy_version,
                 "expires_at": challenge.expires_at,
@@ -161,3 +169,13 @@ def _create(tx: Transaction, world: World, *, intent: Intent, digest: bytes, dec
     )
     ring(tx, world, challenge)
     return challenge
+
+
+def _given(tx: Transaction, intent: Intent, requirement: Requirement) -> frozenset[ProofKind]:
+    """What holds already: a wallet that this very session opened is open (M17)."""
+    kind, _, session_id = intent.principal.partition(":")
+    if ProofKind.WALLET in requirement.proofs and kind == "session":
+        environment = intent.action.type.environment
+        if tx.wallet_open_until(intent.account_id, session_id, environment) is not None:
+            return frozenset({ProofKind.WALLET})
+    return frozenset()

@@ -10,17 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leverlock.app.closing import revoke_live
+from leverlock.app.consent import PREFERRED, consent
 from leverlock.app.decide import Asked
+from leverlock.app.holds import place
 from leverlock.app.notices import notify
-from leverlock.app.prove import charge_answer, verify_code
-from leverlock.app.redeem import redeem_or_ask
+from leverlock.app.proofs import charge_answer, verify_code
 from leverlock.domain.account import Session
-from leverlock.domain.action import Action, ActionType, Intent
-from leverlock.domain.actions import AUTHENTICATOR_REPLACE, LOGIN_BIND
+from leverlock.domain.account_actions import AUTHENTICATOR_REPLACE, LOGIN_BIND
+from leverlock.domain.action import ActionType
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, may_step, seal_context
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.hold import HoldScope
 from leverlock.domain.ids import ID_BYTES, make_id, text_of
 from leverlock.domain.totp import SEED_BYTES
 from leverlock.ports import Transaction, World
@@ -52,7 +54,7 @@ def start(tx: Transaction, world: World, *, session: Session, environment: Envir
     """Begin binding an app: a fresh secret of this account and environment alone (B2).
 
     Answers `Asked` where a proof is demanded first; the same call again, once it is given, begins.
-    Raises Refused: ACCOUNT_LOCKED, PASSWORD_TOO_OLD, NO_USABLE_FACTOR and whatever `redeem_or_ask` raises.
+    Raises Refused: ACCOUNT_LOCKED, PASSWORD_TOO_OLD, NO_USABLE_FACTOR and whatever `consent` raises.
     """
     account_id = session.account_id
     tx.lock_account(account_id).must_be_active()
@@ -61,10 +63,9 @@ def start(tx: Transaction, world: World, *, session: Session, environment: Envir
         if tx.now >= session.password_at + world.limits.password_fresh_ms:
             raise Refused(Reason.PASSWORD_TOO_OLD, "sign in again, then enable within five minutes")
     else:
-        intent = Intent(account_id, session.principal, "", Action(voucher, {}))
-        answer = redeem_or_ask(tx, world, intent=intent)
-        if isinstance(answer, Asked):
-            return answer
+        asked = consent(tx, world, session=session, action=voucher)
+        if asked is not None:
+            return asked
     for dropped in tx.drop_pending_enrolments(account_id, environment):
         tx.record(AuditEvent(EventKind.ENROLMENT_EXPIRED, session.principal, {"authenticator": dropped}))
     return _begin(tx, world, session, environment)
@@ -76,8 +77,7 @@ def _voucher(tx: Transaction, account_id: str, environment: Environment) -> Acti
     if environment in on:
         return AUTHENTICATOR_REPLACE[environment]
     if environment is Environment.LOGIN:
-        preferred = (Environment.FUTURES, Environment.MARGIN, Environment.SPOT)
-        return next((LOGIN_BIND[market] for market in preferred if market in on), None)
+        return next((LOGIN_BIND[market] for market in PREFERRED if market in on), None)
     return None
 
 
@@ -125,7 +125,8 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
     if not tx.activate_authenticator(account_id, authenticator_id, step=step):
         raise Refused(Reason.ENROLMENT_NOT_PENDING)
     tx.take_back(charge, account=account.budget)
-    first = tx.enable_protection(account_id, pending.environment)
+    known = tx.protection_known(account_id, pending.environment)
+    switched_on = tx.enable_protection(account_id, pending.environment)
     details = {
         "authenticator": authenticator_id,
         "environment": pending.environment.value,
@@ -135,8 +136,18 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
     }
     tx.record(AuditEvent(EventKind.ENROLMENT_CONFIRMED, session.principal, details))
     _settle_factor_change(tx, world, session, pending.environment)
-    codes = _issue_recovery_codes(tx, world, session, pending) if first else ()
-    legacy = _note_legacy_keys(tx, session) if first and pending.environment is Environment.FUTURES else ()
+    if old is not None:
+        place(
+            tx,
+            world,
+            account_id=account_id,
+            environment=pending.environment,
+            scopes=(HoldScope.MOVEMENTS, HoldScope.KEYS),
+            because="authenticator_replaced",
+            by=session.principal,
+        )
+    codes = _issue_recovery_codes(tx, world, session, pending) if switched_on else ()
+    legacy = _note_legacy_keys(tx, session) if not known and pending.environment is Environment.FUTURES else ()
     return Confirmed(authenticator_id, pending.environment, codes, legacy)
 
 

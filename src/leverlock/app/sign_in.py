@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 from leverlock.app.closing import revoke_live
-from leverlock.app.prove import charge_answer, verify_code
+from leverlock.app.proofs import charge_answer, verify_code
 from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, SessionState, network_of
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment

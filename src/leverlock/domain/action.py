@@ -16,6 +16,7 @@ from typing import Any, Final
 from leverlock.domain.canonical import canonical_json
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.hold import HoldScope
 from leverlock.domain.requirement import Requirement
 from leverlock.domain.values import Field, Kind, ValueRefused
 
@@ -53,6 +54,7 @@ class ActionType:
     `derived`: further attributes that `derive` computes from fields and facts. `groupable`: one TOTP code may approve
     several of them together (semantics 12). `legacy_exempt`: not challenged for legacy keys (semantics 6). `floor`:
     proofs that no policy can lower. `legs`: the type of the parts of a bundle, which is judged by its riskiest (B69).
+    `held_by`: the hold that refuses it for a day after a recovery or a change of factors.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ActionType:
     legacy_exempt: bool = False
     floor: Requirement | None = None
     legs: ActionType | None = None
+    held_by: HoldScope | None = None
 
     @property
     def attributes(self) -> dict[str, Kind]:
@@ -109,6 +112,11 @@ class Action:
     def parts(self) -> tuple[Action, ...]:
         """What the policy judges: the legs of a bundle, or the action itself."""
         return self.legs or (self,)
+
+    @property
+    def reduces_risk(self) -> bool:
+        """Whether every part can only make the position smaller, as far as the action itself tells."""
+        return all(part.attributes_of(("reduces_risk",)).get("reduces_risk") is True for part in self.parts)
 
     @property
     def facts_known(self) -> bool:

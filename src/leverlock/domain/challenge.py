@@ -20,7 +20,7 @@ from typing import Final
 
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.requirement import Requirement
+from leverlock.domain.requirement import ProofKind, Requirement
 
 
 class State(StrEnum):
@@ -57,6 +57,7 @@ class Denial(StrEnum):
 class Challenge:
     """A stored challenge. Times are server milliseconds; `intent` and `facts` are canonical JSON bytes.
 
+    `given` are the proofs of `requirement` that hold already: the wallet that an earlier answer opened.
     `grant_hash` and `grant_expires_at` are set once it is approved: the grant is good for one execution of this very
     action, by this very principal, until then (B44).
     """
@@ -79,6 +80,12 @@ class Challenge:
     closed_because: str = ""
     grant_hash: bytes | None = None
     grant_expires_at: int = 0
+    given: frozenset[ProofKind] = frozenset()
+
+    @property
+    def remaining(self) -> Requirement:
+        """What is still to be proved."""
+        return self.requirement.without(self.given)
 
     def state_at(self, now_ms: int) -> State:
         """The state as of now: time ends what nobody has swept yet."""

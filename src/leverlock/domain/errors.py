@@ -41,11 +41,14 @@ class Reason(StrEnum):
     FACTS_CHANGED = "facts_changed"
     FACTS_UNKNOWN = "facts_unknown"
     CANNOT_GROUP = "cannot_group"
+    PROOF_MISSING = "proof_missing"
+    PROOF_NOT_ACCEPTED = "proof_not_accepted"
     # Limits.
     FACTOR_BLOCKED = "factor_blocked"
     FACTOR_DISABLED = "factor_disabled"
     ACCOUNT_BUDGET_SPENT = "account_budget_spent"
     TOO_MANY_CHALLENGES = "too_many_challenges"
+    ON_HOLD = "on_hold"
     # Protection and enrolment.
     ENROLMENT_REQUIRED = "enrolment_required"
     NO_USABLE_FACTOR = "no_usable_factor"

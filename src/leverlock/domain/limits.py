@@ -42,6 +42,9 @@ class Limits:
     group_size: int = 5
     pending_enrolment_ms: int = 10 * MINUTE
     password_fresh_ms: int = 5 * MINUTE
+    wallet_access_ms: int = 5 * MINUTE
+    hold_ms: int = 1 * DAY
+    change_wait_ms: int = 1 * DAY
     leverage_fresh_ms: int = 5 * SECOND
     session_idle_ms: int = 15 * MINUTE
     session_absolute_ms: int = 12 * HOUR
@@ -101,6 +104,9 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "group_size": (1, 5, "semantics 12"),
     "pending_enrolment_ms": (1 * MINUTE, 10 * MINUTE, "B10"),
     "password_fresh_ms": (30 * SECOND, 5 * MINUTE, "RTS 4(3)(d)"),
+    "wallet_access_ms": (30 * SECOND, 5 * MINUTE, "RTS 4(3)(d)"),
+    "hold_ms": (1 * DAY, 7 * DAY, "B34"),
+    "change_wait_ms": (1 * DAY, 7 * DAY, "semantics 3"),
     "leverage_fresh_ms": (500, 5 * SECOND, "semantics 2"),
     "session_idle_ms": (1 * MINUTE, 1 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),
     "session_absolute_ms": (5 * MINUTE, 24 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),

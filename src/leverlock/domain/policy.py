@@ -20,7 +20,8 @@ from itertools import product
 from typing import Final, cast
 
 from leverlock.domain.action import UNKNOWN, Action, ActionType, Attributes, AttributeValue
-from leverlock.domain.requirement import Requirement, join_all
+from leverlock.domain.environment import Environment
+from leverlock.domain.requirement import ProofKind, Requirement, join_all
 
 Number = int | Decimal
 
@@ -223,6 +224,7 @@ _NOT_ENABLED: Final = Decision(Outcome.ALLOW, Why.NOT_ENABLED)
 _LEGACY_KEY: Final = Decision(Outcome.ALLOW, Why.LEGACY_KEY)
 _ENROLMENT_REQUIRED: Final = Decision(Outcome.REFUSE, Why.ENROLMENT_REQUIRED)
 _NO_USABLE_FACTOR: Final = Decision(Outcome.REFUSE, Why.NO_USABLE_FACTOR)
+_PASSWORD_ALONE: Final = Requirement.of(ProofKind.PASSWORD)
 
 
 def decide(policy: Policy, action: Action, standing: Standing) -> Decision:
@@ -233,9 +235,7 @@ def decide(policy: Policy, action: Action, standing: Standing) -> Decision:
             return _UNSAFE_ALLOW
         return _NO_RULE_MATCHED if action.type.gated else _FREE
     if not standing.protected:
-        # A floor holds whether protection is on or off: what needs the password is never open for want of a code.
-        must_enrol = policy.require_enrolment or action.type.floor is not None
-        return _ENROLMENT_REQUIRED if must_enrol else _NOT_ENABLED
+        return _unprotected(policy, action, requirement)
     if standing.legacy_key and action.type.legacy_exempt:
         return _LEGACY_KEY
     if not standing.usable_factor:
@@ -243,9 +243,18 @@ def decide(policy: Policy, action: Action, standing: Standing) -> Decision:
     return Decision(Outcome.CHALLENGE, Why.RULE_MATCHED, requirement)
 
 
+def _unprotected(policy: Policy, action: Action, requirement: Requirement) -> Decision:
+    """Protection was never switched on: no code can be asked for, but what needs the password needs it all the same."""
+    if policy.require_enrolment and action.type.environment is not Environment.LOGIN:
+        return _ENROLMENT_REQUIRED
+    if ProofKind.PASSWORD in requirement.proofs:
+        return Decision(Outcome.CHALLENGE, Why.NOT_ENABLED, _PASSWORD_ALONE)
+    return _NOT_ENABLED
+
+
 def must_have_rule(action_type: ActionType) -> bool:
-    """Whether a policy has to speak about this type: bundles are judged by their legs."""
-    return action_type.gated and action_type.legs is None
+    """Whether a policy has to speak about this type: bundles are judged by their legs, and a floor is a rule."""
+    return action_type.gated and action_type.legs is None and action_type.floor is None
 
 
 def _compile(rules: list[Rule]) -> _Bucket:

@@ -21,12 +21,12 @@ from typing import Any, Final
 from leverlock.domain.action import AttributeValue
 from leverlock.domain.actions import ACTIONS
 from leverlock.domain.policy import Condition, Policy, Rule, must_have_rule
-from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.requirement import Backup, ProofKind, Requirement
 from leverlock.domain.values import MAX_NUMBER, Field, Kind, ValueRefused
 
 _NUMERIC: Final = frozenset({Kind.INTEGER, Kind.DECIMAL})
 _TOP: Final = frozenset({"name", "rule", "require_enrolment", "unsafe_allow"})
-_RULE: Final = frozenset({"name", "action", "when", "require"})
+_RULE: Final = frozenset({"name", "action", "when", "require", "backup"})
 
 
 class PolicyError(ValueError):
@@ -97,10 +97,10 @@ def _unsafe(names: Any, where: _Lines) -> frozenset[str]:
         raise PolicyError("unsafe_allow takes a list of action names", line)
     for name in names:
         action = ACTIONS.get(name)
+        if action is not None and action.floor is not None:
+            raise PolicyError(f"unsafe_allow: {name!r} cannot be left open", line)
         if action is None or not must_have_rule(action):
             raise PolicyError(f"unsafe_allow: {name!r} is no gated action", line)
-        if action.floor is not None:
-            raise PolicyError(f"unsafe_allow: {name!r} cannot be left open", line)
     return frozenset(names)
 
 
@@ -139,10 +139,18 @@ def _requirement(table: Mapping[str, Any], index: int, where: _Lines) -> Require
     if not isinstance(words, list) or not words:
         raise PolicyError('a rule needs require = ["totp"]; an empty requirement is refused', line)
     try:
-        return Requirement.of(*words)
+        demanded = Requirement.of(*words)
     except ValueError:
         known = ", ".join(kind.value for kind in ProofKind)
         raise PolicyError(f"require knows {known}; got {words!r}", line) from None
+    backups = table.get("backup", [])
+    line = where.rule(index, "backup")
+    known = ", ".join(backup.value for backup in Backup)
+    if not isinstance(backups, list) or any(word not in [*Backup] for word in backups):
+        raise PolicyError(f"backup takes a list of {known}; got {backups!r}", line)
+    if backups and ProofKind.TOTP not in demanded.proofs:
+        raise PolicyError("a backup stands in for the code, so the rule has to require totp", line)
+    return Requirement.of(*words, backups=backups)
 
 
 def _condition(attribute: str, declared: Field, test: Any, line: int) -> Condition:

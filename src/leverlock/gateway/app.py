@@ -21,11 +21,11 @@ import structlog
 
 from leverlock import access_log
 from leverlock.domain.action import Action, Facts
-from leverlock.domain.actions import LEVERAGE_SET, MARGIN_MODE_SET
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
 from leverlock.domain.setting_actions import MULTI_ASSETS_SET
+from leverlock.domain.trading_actions import LEVERAGE_SET, MARGIN_MODE_SET
 from leverlock.gateway import refusals
 from leverlock.gateway.asgi import BodyTooLarge, Receive, Scope, Send, header, lifespan, send_answer, whole_body
 from leverlock.gateway.binance.codec import chosen, read, symbols_of, with_facts, write

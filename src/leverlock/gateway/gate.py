@@ -7,15 +7,16 @@ from collections.abc import Mapping
 import structlog
 
 from leverlock.app.decide import Allowed, Asked
+from leverlock.app.proofs import Proof
 from leverlock.app.prove import prove
 from leverlock.app.redeem import Redeemed, redeem_or_ask
 from leverlock.app.unknown import note_unknown
 from leverlock.domain.action import Action, Intent, parse
-from leverlock.domain.actions import ORDER_CANCEL
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy import Outcome, Why, decide
 from leverlock.domain.totp import is_code
+from leverlock.domain.trading_actions import ORDER_CANCEL
 from leverlock.gateway import refusals
 from leverlock.gateway.parts import GatewayParts
 from leverlock.gateway.refusals import Answer
@@ -107,6 +108,6 @@ class Gate:
                 account_id=account_id,
                 answered_by=principal,
                 challenge_ids=[challenge_id],
-                code=code,
+                proof=Proof(code=code),
             )
         )

@@ -1,7 +1,7 @@
 """What a caller on a venue path is told: one table from reason to HTTP status and code.
 
 A step-up is HTTP 401 with code -40101 (ADR 0005: one request sent, a typed exception, the text reaches the user
-in every client that was driven). Codes -40101 to -40114 are in no client's table, so none of them is retried.
+in every client that was driven). Codes -40101 to -40115 are in no client's table, so none of them is retried.
 """
 
 from __future__ import annotations
@@ -77,6 +77,11 @@ REFUSALS: Final[dict[Reason, Row]] = {
     Reason.FACTOR_BLOCKED: Row(401, -40113, "Too many wrong codes; wait before the next one."),
     Reason.FACTOR_DISABLED: Row(401, -40111, "No authenticator of this market can answer; recover it first."),
     Reason.ACCOUNT_BUDGET_SPENT: Row(401, -40113, "Too many wrong codes; wait before the next one."),
+    Reason.ON_HOLD: Row(
+        401, -40115, "On hold for a day after a change of the account's factors. Nothing was executed."
+    ),
+    Reason.PROOF_MISSING: Row(401, -40102, "A code alone does not approve this; use the link. Nothing was executed."),
+    Reason.PROOF_NOT_ACCEPTED: Row(401, -40102, "A code does not approve this; use the link. Nothing was executed."),
     Reason.GRANT_SPENT: Row(401, -40104, "The approval was used already. Nothing was executed."),
     Reason.GRANT_EXPIRED: Row(401, -40104, "The approval has run out. Nothing was executed."),
     Reason.UNKNOWN_ACTION: PATH_NOT_ALLOWED,
@@ -129,7 +134,7 @@ def step_up(challenge: Challenge, *, url: str, now_ms: int, otp_allowed: bool, w
             "action": challenge.action,
         },
     }
-    acr = f"urn:leverlock:acr:{challenge.environment}-{'-'.join(challenge.requirement.words())}"
+    acr = f"urn:leverlock:acr:{challenge.environment}-{'-'.join(challenge.remaining.words())}"
     authenticate = (
         f'Bearer error="insufficient_user_authentication", '
         f'error_description="The account\'s owner must approve this action", acr_values="{acr}", max_age="0"'

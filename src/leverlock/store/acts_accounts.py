@@ -97,6 +97,14 @@ class AccountActs(UnitOfWork):
         found = self._cursor.all("protections", {"account_id": account_id})
         return {Environment(environment): enabled_at for environment, enabled_at in found}
 
+    def protection_known(self, account_id: str, environment: Environment) -> bool:
+        parameters = {"account_id": account_id, "environment": environment.value}
+        return self._cursor.one("protection_known", parameters) is not None
+
+    def end_protection(self, account_id: str, environment: Environment) -> bool:
+        parameters = {"account_id": account_id, "environment": environment.value, "now": self.now}
+        return self._cursor.write("end_protection", parameters) == 1
+
     def enable_protection(self, account_id: str, environment: Environment) -> bool:
         parameters = {"account_id": account_id, "environment": environment.value, "now": self.now}
         return self._cursor.write("enable_protection", parameters) == 1
@@ -151,6 +159,10 @@ class AccountActs(UnitOfWork):
         parameters = {"account_id": account_id, "authenticator_id": authenticator_id}
         return self._cursor.write("retire_authenticator", parameters) == 1
 
+    def remove_authenticator(self, account_id: str, authenticator_id: str) -> bool:
+        parameters = {"account_id": account_id, "authenticator_id": authenticator_id}
+        return self._cursor.write("remove_authenticator", parameters) == 1
+
     def activate_authenticator(self, account_id: str, authenticator_id: str, *, step: int) -> bool:
         parameters = {"account_id": account_id, "authenticator_id": authenticator_id, "step": step}
         return self._cursor.write("activate_authenticator", parameters) == 1
@@ -163,6 +175,9 @@ class AccountActs(UnitOfWork):
         self, account_id: str, environment: Environment, *, generation: int, hashes: Sequence[bytes]
     ) -> None:
         scope = {"account_id": account_id, "environment": environment.value}
-        self._cursor.write("drop_recovery_codes", scope)
+        self.drop_recovery_codes(account_id, environment)
         for code_hash in hashes:
             self._cursor.write("insert_recovery_code", {**scope, "code_hash": code_hash, "generation": generation})
+
+    def drop_recovery_codes(self, account_id: str, environment: Environment) -> None:
+        self._cursor.write("drop_recovery_codes", {"account_id": account_id, "environment": environment.value})

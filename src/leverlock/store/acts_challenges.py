@@ -8,6 +8,7 @@ from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
+from leverlock.domain.requirement import ProofKind
 from leverlock.store import rows
 from leverlock.store.transaction import UnitOfWork
 
@@ -50,7 +51,7 @@ class ChallengeActs(UnitOfWork):
                 "intent": challenge.intent,
                 "digest": challenge.digest,
                 "facts": challenge.facts,
-                "requirement": " ".join(challenge.requirement.words()),
+                "requirement": challenge.requirement.text(),
                 "rules": json.dumps(challenge.rules),
                 "policy_version": challenge.policy_version,
                 "state": challenge.state.value,
@@ -58,6 +59,7 @@ class ChallengeActs(UnitOfWork):
                 "expires_at": challenge.expires_at,
                 "environment_slot": slots[0],
                 "key_slot": slots[1],
+                "given": _words(challenge.given),
             },
         )
 
@@ -82,8 +84,13 @@ class ChallengeActs(UnitOfWork):
         return [c for c in self.live_challenges(account_id) if c.state_at(self.now) is State.PENDING]
 
     def approve_challenge(self, challenge: Challenge, *, grant_hash: bytes, grant_expires_at: int) -> bool:
-        parameters = {**_named(challenge), "grant_hash": grant_hash, "grant_expires_at": grant_expires_at}
-        return self._cursor.write("approve_challenge", {**parameters, "now": self.now}) == 1
+        parameters = {**_named(challenge), "given": _words(challenge.given), "now": self.now}
+        minted = {"grant_hash": grant_hash, "grant_expires_at": grant_expires_at}
+        return self._cursor.write("approve_challenge", {**parameters, **minted}) == 1
+
+    def advance_challenge(self, challenge: Challenge, *, given: frozenset[ProofKind]) -> bool:
+        parameters = {**_named(challenge), "before": _words(challenge.given), "after": _words(given), "now": self.now}
+        return self._cursor.write("advance_challenge", parameters) == 1
 
     def spend_grant(self, challenge: Challenge) -> bool:
         return self._cursor.write("spend_grant", {**_named(challenge), "now": self.now}) == 1
@@ -94,6 +101,10 @@ class ChallengeActs(UnitOfWork):
 
     def overdue_accounts(self, *, limit: int) -> list[str]:
         return [str(row[0]) for row in self._cursor.all("overdue_accounts", {"now": self.now, "limit": limit})]
+
+
+def _words(given: frozenset[ProofKind]) -> str:
+    return " ".join(sorted(given))
 
 
 def _named(challenge: Challenge) -> dict[str, str]:

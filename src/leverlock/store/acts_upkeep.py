@@ -121,6 +121,7 @@ class UpkeepActs(UnitOfWork):
             "prune_idempotency": IDEMPOTENCY_KEPT_MS,
             "prune_changes": CHANGES_KEPT_MS,
             "prune_sign_in_tries": SIGN_IN_TRIES_KEPT_MS,
+            "prune_wallet_access": 0,
             "prune_messages": UNDELIVERED_KEPT_MS,
         }
         return sum(self._cursor.write(name, {"before": self.now - kept, "limit": limit}) for name, kept in ages.items())

@@ -85,12 +85,66 @@ WHERE account_id = :account_id AND session_id <> :keep AND state <> 'ended'
 RETURNING session_id;
 
 -- name: protections
-SELECT environment, enabled_at FROM protection WHERE account_id = :account_id;
+SELECT environment, enabled_at FROM protection WHERE account_id = :account_id AND ended_at IS NULL;
+
+-- name: protection_known
+SELECT 1 AS known FROM protection WHERE account_id = :account_id AND environment = :environment;
 
 -- name: enable_protection
--- ONCE: the first time it is switched on.
-INSERT INTO protection (account_id, environment, enabled_at) VALUES (:account_id, :environment, :now)
+-- ONCE: it is switched on, for the first time or again.
+INSERT INTO protection (account_id, environment, enabled_at, ended_at) VALUES (:account_id, :environment, :now, NULL)
+ON CONFLICT (account_id, environment) DO UPDATE SET enabled_at = excluded.enabled_at, ended_at = NULL
+WHERE protection.ended_at IS NOT NULL;
+
+-- name: end_protection
+-- ONCE: it is switched off, a day after it was asked for.
+UPDATE protection SET ended_at = :now
+WHERE account_id = :account_id AND environment = :environment AND ended_at IS NULL;
+
+-- name: open_wallet
+INSERT INTO wallet_access (account_id, session_id, environment, opened_at, expires_at)
+VALUES (:account_id, :session_id, :environment, :now, :expires_at)
+ON CONFLICT (account_id, session_id, environment) DO UPDATE SET
+  opened_at = excluded.opened_at, expires_at = excluded.expires_at;
+
+-- name: wallet_open_until
+SELECT expires_at FROM wallet_access
+WHERE account_id = :account_id AND session_id = :session_id AND environment = :environment AND expires_at > :now;
+
+-- name: close_wallets
+DELETE FROM wallet_access WHERE account_id = :account_id AND environment = :environment;
+
+-- name: place_hold
+-- A second reason prolongs a hold, and never shortens it.
+INSERT INTO hold (account_id, environment, scope, until) VALUES (:account_id, :environment, :scope, :until)
+ON CONFLICT (account_id, environment, scope) DO UPDATE SET until = excluded.until WHERE hold.until < excluded.until;
+
+-- name: holds
+SELECT environment, scope, until FROM hold WHERE account_id = :account_id AND until > :now ORDER BY environment, scope;
+
+-- name: ask_change
+-- ONCE: one change of a kind waits for one subject.
+INSERT INTO pending_change (account_id, change_id, kind, subject, details, state, asked_by, asked_at, due_at)
+VALUES (:account_id, :change_id, :kind, :subject, :details, 'waiting', :asked_by, :now, :due_at)
 ON CONFLICT DO NOTHING;
+
+-- name: pending_change
+SELECT account_id, change_id, kind, subject, details, state, asked_by, asked_at, due_at
+FROM pending_change WHERE account_id = :account_id AND change_id = :change_id;
+
+-- name: waiting_changes
+SELECT account_id, change_id, kind, subject, details, state, asked_by, asked_at, due_at
+FROM pending_change WHERE account_id = :account_id AND state = 'waiting' ORDER BY due_at, change_id;
+
+-- name: cancel_change
+-- ONCE: whoever asked for it or was told of it stops it.
+UPDATE pending_change SET state = 'cancelled'
+WHERE account_id = :account_id AND change_id = :change_id AND state = 'waiting';
+
+-- name: finish_change
+-- ONCE: its day is over, and nobody stopped it.
+UPDATE pending_change SET state = 'done'
+WHERE account_id = :account_id AND change_id = :change_id AND state = 'waiting' AND due_at <= :now;
 
 -- name: authenticators
 SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
@@ -133,6 +187,10 @@ RETURNING authenticator_id, last_step, blocked_until;
 
 -- name: retire_authenticator
 UPDATE authenticator SET state = 'replaced'
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state IN ('active', 'disabled');
+
+-- name: remove_authenticator
+UPDATE authenticator SET state = 'removed'
 WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state IN ('active', 'disabled');
 
 -- name: activate_authenticator
@@ -180,30 +238,30 @@ WHERE account_id = :account_id AND principal = :principal AND created_at > :sinc
 INSERT INTO challenge
   (account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
    policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at,
-   environment_slot, key_slot)
+   environment_slot, key_slot, given)
 VALUES
   (:account_id, :challenge_id, :environment, :principal, :action, :intent, :digest, :facts, :requirement, :rules,
-   :policy_version, :state, :created_at, :expires_at, 0, '', NULL, 0, :environment_slot, :key_slot);
+   :policy_version, :state, :created_at, :expires_at, 0, '', NULL, 0, :environment_slot, :key_slot, :given);
 
 -- name: challenge
 SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
-  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at, given
 FROM challenge WHERE account_id = :account_id AND challenge_id = :challenge_id;
 
 -- name: challenge_by_grant
 SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
-  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at, given
 FROM challenge WHERE account_id = :account_id AND grant_hash = :grant_hash;
 
 -- name: live_challenge
 SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
-  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at, given
 FROM challenge
 WHERE account_id = :account_id AND principal = :principal AND digest = :digest AND state IN ('pending', 'approved');
 
 -- name: live_challenges
 SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
-  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at
+  policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at, given
 FROM challenge
 WHERE account_id = :account_id AND state IN ('pending', 'approved') ORDER BY created_at, challenge_id;
 
@@ -221,7 +279,14 @@ WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pen
 -- ONCE: pending becomes approved, and its grant exists from here on. The attempt that was right is not counted.
 UPDATE challenge SET state = 'approved', grant_hash = :grant_hash, grant_expires_at = :grant_expires_at,
   wrong_answers = wrong_answers - 1
-WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending' AND expires_at > :now;
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending' AND given = :given
+  AND expires_at > :now;
+
+-- name: advance_challenge
+-- ONCE: a layer of it is proved, and it waits for the next. The attempt that was right is not counted.
+UPDATE challenge SET given = :after, wrong_answers = wrong_answers - 1
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending' AND given = :before
+  AND expires_at > :now;
 
 -- name: spend_grant
 -- ONCE: approved becomes consumed, before anything is executed.
@@ -237,6 +302,8 @@ WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = :bef
 SELECT account_id FROM challenge WHERE state = 'pending' AND expires_at <= :now
 UNION
 SELECT account_id FROM challenge WHERE state = 'approved' AND grant_expires_at <= :now
+UNION
+SELECT account_id FROM pending_change WHERE state = 'waiting' AND due_at <= :now
 LIMIT :limit;
 
 -- name: insert_upstream
@@ -414,6 +481,10 @@ DELETE FROM change WHERE change_no IN (SELECT change_no FROM change WHERE at < :
 
 -- name: prune_sign_in_tries
 DELETE FROM sign_in_try WHERE subject IN (SELECT subject FROM sign_in_try WHERE since < :before LIMIT :limit);
+
+-- name: prune_wallet_access
+DELETE FROM wallet_access WHERE (account_id, session_id, environment) IN
+  (SELECT account_id, session_id, environment FROM wallet_access WHERE expires_at < :before LIMIT :limit);
 
 -- name: prune_messages
 -- What was given up stays readable for a while, with its reason.

@@ -13,8 +13,10 @@ from leverlock.domain.audit import ChainedEvent, EventKind
 from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, SealedSecret
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
+from leverlock.domain.hold import Hold, HoldScope
 from leverlock.domain.messages import Address, Channel, Message
-from leverlock.domain.requirement import Requirement
+from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
+from leverlock.domain.requirement import ProofKind, Requirement
 
 Row = tuple[Any, ...]
 
@@ -52,7 +54,12 @@ def authenticator(row: Row) -> Authenticator:
 @lru_cache(maxsize=1024)
 def _requirement(words: str) -> Requirement:
     """One object for one text: there are as many as the policies in force had rules."""
-    return Requirement.of(*words.split())
+    return Requirement.of_text(words)
+
+
+@lru_cache(maxsize=64)
+def _given(words: str) -> frozenset[ProofKind]:
+    return frozenset(ProofKind(word) for word in words.split())
 
 
 @lru_cache(maxsize=1024)
@@ -62,7 +69,9 @@ def _rules(names: str) -> tuple[str, ...]:
 
 def challenge(row: Row) -> Challenge:
     (account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules) = row[:10]
-    (policy_version, state, created_at, expires_at, wrong_answers, because, grant_hash, grant_expires_at) = row[10:]
+    (policy_version, state, created_at, expires_at, wrong_answers, because, grant_hash, grant_expires_at, given) = row[
+        10:
+    ]
     return Challenge(
         account_id,
         challenge_id,
@@ -82,6 +91,7 @@ def challenge(row: Row) -> Challenge:
         because,
         grant_hash,
         grant_expires_at,
+        _given(given),
     )
 
 
@@ -134,3 +144,23 @@ def address(row: Row) -> Address:
 def message(row: Row) -> Message:
     account_id, message_id, channel, target, kind, body, created_at, expires_at, attempts = row
     return Message(account_id, message_id, Channel(channel), target, kind, body, created_at, expires_at, attempts)
+
+
+def hold(row: Row) -> Hold:
+    environment, scope, until = row
+    return Hold(Environment(environment), HoldScope(scope), until)
+
+
+def pending_change(row: Row) -> PendingChange:
+    account_id, change_id, kind, subject, details, state, asked_by, asked_at, due_at = row
+    return PendingChange(
+        account_id,
+        change_id,
+        ChangeKind(kind),
+        subject,
+        json.loads(details),
+        ChangeState(state),
+        asked_by,
+        asked_at,
+        due_at,
+    )

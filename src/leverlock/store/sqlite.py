@@ -24,6 +24,7 @@ from leverlock.ports import Clock, UseCase
 from leverlock.store.acts_accounts import AccountActs
 from leverlock.store.acts_challenges import ChallengeActs
 from leverlock.store.acts_keys import KeyActs
+from leverlock.store.acts_safeguards import SafeguardActs
 from leverlock.store.acts_upkeep import UpkeepActs
 from leverlock.store.jobs import Job, answer
 from leverlock.store.migrate import migrate
@@ -46,7 +47,7 @@ SYNCHRONOUS_FULL: Final = 2
 _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
-class SqliteTransaction(AccountActs, ChallengeActs, KeyActs, UpkeepActs):
+class SqliteTransaction(AccountActs, ChallengeActs, SafeguardActs, KeyActs, UpkeepActs):
     """`ports.Transaction` on an SQLite connection."""
 
 

@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 
 from leverlock.domain.action import MAX_LEGS, UNKNOWN, Action, ActionType, Intent, bundle, digest_of, parse
-from leverlock.domain.actions import (
-    ACTIONS,
-    AMEND_BATCH,
-    LEVERAGE_SET,
-    ORDER_BATCH,
-    ORDER_CANCEL,
-    ORDER_PLACE,
-    action_type,
-)
+from leverlock.domain.actions import ACTIONS, action_type
+from leverlock.domain.environment import MARKETS
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.trading_actions import AMEND_BATCH, LEVERAGE_SET, ORDER_BATCH, ORDER_CANCEL, ORDER_PLACE
 from leverlock.domain.values import Kind
 
 from .samples import full_fields, least, least_fields, values
@@ -121,6 +115,7 @@ def test_what_is_not_bound_is_only_transport() -> None:
         "futures.order.place: response_type",
         "futures.conditional_order.place: client_order_id",
         "futures.conditional_order.place: response_type",
+        *(f"{market}.{movement}: client_id" for market in MARKETS for movement in ("withdraw", "transfer_out")),
     }
 
 

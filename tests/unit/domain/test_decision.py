@@ -6,10 +6,10 @@ import itertools
 from dataclasses import replace
 
 from leverlock.domain.action import ActionType, bundle, parse
-from leverlock.domain.actions import ORDER_PLACE
 from leverlock.domain.environment import Environment
 from leverlock.domain.policy import Decision, Outcome, Policy, Rule, Standing, Why, decide
 from leverlock.domain.requirement import Requirement
+from leverlock.domain.trading_actions import ORDER_PLACE
 
 BOTH = (False, True)
 TOTP, PASSWORD = Requirement.of("totp"), Requirement.of("password")
@@ -49,8 +49,10 @@ def expected(gated, legacy_exempt, floor, ruled, unsafe, required, standing) -> 
         if unsafe:
             return Decision(Outcome.ALLOW, Why.UNSAFE_ALLOW)
         return Decision(Outcome.ALLOW, Why.NO_RULE_MATCHED if gated else Why.FREE)
-    if not standing.protected and (required or floor):
+    if not standing.protected and required:
         return Decision(Outcome.REFUSE, Why.ENROLMENT_REQUIRED)
+    if not standing.protected and floor:
+        return Decision(Outcome.CHALLENGE, Why.NOT_ENABLED, PASSWORD)
     if not standing.protected:
         return Decision(Outcome.ALLOW, Why.NOT_ENABLED)
     if standing.legacy_key and legacy_exempt:

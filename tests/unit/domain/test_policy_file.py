@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from leverlock.domain.action import UNKNOWN
-from leverlock.domain.actions import ACTIONS
+from leverlock.domain.actions import ACTIONS, PUBLIC_ACTIONS
 from leverlock.domain.policy import Condition, must_have_rule
 from leverlock.domain.policy_file import PolicyError, load_policy
 from leverlock.domain.requirement import Requirement
@@ -39,7 +39,7 @@ def without(action: str) -> str:
     """The shipped file without the rule of one action."""
     head, *rules = BASE.split("[[rule]]\n")
     kept = [rule for rule in rules if f'action = "{action}"\n' not in rule]
-    assert len(kept) == len(rules) - 1
+    assert len(kept) == len(rules) - 1 or action not in PUBLIC_ACTIONS
     return "[[rule]]\n".join([head, *kept])
 
 
@@ -137,11 +137,24 @@ def test_what_has_a_floor_cannot_be_left_open(action: str) -> None:
     assert problem.line == 2
 
 
-@pytest.mark.parametrize("action", [*sorted(ACTIONS.keys() - set(GATED)), "no.such.action", ""])
+@pytest.mark.parametrize("action", [*sorted(ACTIONS.keys() - set(GATED) - set(FLOORED)), "no.such.action", ""])
 def test_only_a_gated_action_can_be_left_open(action: str) -> None:
     problem = refused(f'unsafe_allow = [\n  "{action}",\n]\n' + BASE)
     assert problem.reason == f"unsafe_allow: {action!r} is no gated action"
     assert problem.line == 1
+
+
+def test_a_floor_is_a_rule() -> None:
+    """What the action table demands needs no line in the file; a line adds to it."""
+    assert not set(FLOORED) & set(GATED)
+    for action in FLOORED:
+        assert load_policy(without(action)).requirement(least(ACTIONS[action])) == ACTIONS[action].floor
+
+
+@pytest.mark.parametrize(("written", "meant"), [('["sms"]', {"sms"}), ("[]", set()), ('["sms", "sms"]', {"sms"})])
+def test_backups(written: str, meant: set[str]) -> None:
+    rule = load_policy(with_rule(NAME, ORDERS, TOTP, f"backup = {written}")).rules[-1]
+    assert rule.requirement == Requirement.of("totp", backups=meant)
 
 
 @pytest.mark.parametrize("action", FLOORED)
@@ -168,6 +181,10 @@ RULE_MISTAKES = {
     "an unknown key": ([NAME, ORDERS, "", 'requires = ["totp"]', TOTP], 4, "unknown key 'requires'"),
     "an empty key": ([NAME, ORDERS, TOTP, '"" = 1'], 4, "unknown key ''"),
     "no requirement": ([NAME, ORDERS], 0, "a rule needs require"),
+    "a backup of no kind": ([NAME, ORDERS, TOTP, 'backup = ["mail"]'], 4, "backup takes a list of sms"),
+    "a backup in no list": ([NAME, ORDERS, TOTP, 'backup = "sms"'], 4, "backup takes a list of sms"),
+    "a backup that is no word": ([NAME, ORDERS, TOTP, "backup = [[]]"], 4, "backup takes a list of sms"),
+    "a backup for nothing": ([NAME, ORDERS, 'require = ["password"]', 'backup = ["sms"]'], 4, "has to require totp"),
     "an empty requirement": ([NAME, ORDERS, "require = []"], 3, "an empty requirement is refused"),
     "a requirement in no list": ([NAME, ORDERS, 'require = "totp"'], 3, "a rule needs require"),
     "an unknown proof": ([NAME, ORDERS, 'require = ["totp", "sms"]'], 3, "require knows totp, password"),

@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 
 from leverlock.domain.action import UNKNOWN
 from leverlock.domain.policy import Condition, Policy, Rule
-from leverlock.domain.requirement import ProofKind, Requirement, join_all
+from leverlock.domain.requirement import Backup, ProofKind, Requirement, join_all
 
-ALL = [Requirement(frozenset(c)) for n in (1, 2) for c in itertools.combinations(ProofKind, n)]
+ALL = [
+    Requirement(frozenset(c), backups)
+    for n in (1, 2)
+    for c in itertools.combinations(ProofKind, n)
+    for backups in (frozenset(), frozenset(Backup))
+]
 TOTP = Requirement.of("totp")
 ACTION, OTHER = "futures.order.place", "futures.order.amend"
 
@@ -69,7 +74,7 @@ SEEDED = [random.Random(seed).choice for seed in range(2_000)]
 
 
 def plainly(made: list[Rule], action: str, known: dict[str, Any]) -> Requirement | None:
-    """The specification, read aloud: whichever rules match, all their proofs together; unknown counts as true."""
+    """The specification, read aloud: all proofs of the rules that match, the backups they share; unknown is true."""
 
     def true_of(c: Condition) -> bool:
         if known.get(c.attribute, UNKNOWN) is UNKNOWN:
@@ -79,11 +84,12 @@ def plainly(made: list[Rule], action: str, known: dict[str, Any]) -> Requirement
             return any(value == choice for choice in c.choices)
         return not (c.above is not None and value <= c.above) and not (c.below is not None and value >= c.below)
 
-    proofs: set[ProofKind] = set()
-    for rule in made:
-        if rule.action == action and all(true_of(c) for c in rule.conditions):
-            proofs |= rule.requirement.proofs
-    return Requirement(frozenset(proofs)) if proofs else None
+    matching = [rule for rule in made if rule.action == action and all(true_of(c) for c in rule.conditions)]
+    if not matching:
+        return None
+    proofs = {kind for rule in matching for kind in rule.requirement.proofs}
+    backups = {each for each in Backup if all(each in rule.requirement.backups for rule in matching)}
+    return Requirement(frozenset(proofs), frozenset(backups))
 
 
 def policy(made: list[Rule]) -> Policy:
@@ -182,6 +188,8 @@ def test_join_is_a_least_upper_bound() -> None:
         assert a.join(b).covers(a)
         assert a.join(b).covers(b)
         assert a.join(b).proofs == a.proofs | b.proofs
+        assert a.join(b).backups == a.backups & b.backups
+        assert Requirement.of_text(a.text()) == a
         assert not c.covers(a.join(b)) or (c.covers(a) and c.covers(b))
 
 

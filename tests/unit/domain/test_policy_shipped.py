@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from leverlock.domain.action import Action, ActionType, bundle, parse
-from leverlock.domain.actions import (
-    ACTIONS,
+from leverlock.domain.actions import ACTIONS, PUBLIC_ACTIONS
+from leverlock.domain.environment import Environment
+from leverlock.domain.policy import Outcome, Standing, Why, decide
+from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
+from leverlock.domain.trading_actions import (
     AMEND_BATCH,
     CONDITIONAL_PLACE,
     LEVERAGE_SET,
@@ -17,10 +21,6 @@ from leverlock.domain.actions import (
     ORDER_PLACE,
     POSITION_MODE_SET,
 )
-from leverlock.domain.environment import Environment
-from leverlock.domain.policy import Outcome, Standing, Why, decide
-from leverlock.domain.requirement import ProofKind, Requirement
-from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
 
 from .samples import least
 from .shipped import NAMES, SOURCES, policy
@@ -266,5 +266,5 @@ def test_nothing_ships_open(name: str) -> None:
     assert shipped.unsafe_allow == frozenset()
     assert shipped.require_enrolment is False
     assert {rule.action for rule in shipped.rules} == {
-        row.name for row in ACTIONS.values() if row.gated and row.legs is None
+        row.name for row in PUBLIC_ACTIONS.values() if row.gated and row.legs is None
     }

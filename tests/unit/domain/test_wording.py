@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from leverlock.domain.action import Intent, bundle, parse
-from leverlock.domain.actions import ACTIONS, ORDER_BATCH, ORDER_PLACE
+from leverlock.domain.actions import ACTIONS
+from leverlock.domain.trading_actions import ORDER_BATCH, ORDER_PLACE
 from leverlock.domain.wording import Description, describe
 
 from .samples import full_fields, values

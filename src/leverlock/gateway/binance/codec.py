@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from leverlock.domain.action import Action, Facts, bundle, parse
-from leverlock.domain.actions import CONDITIONAL_PLACE, ORDER_PLACE
 from leverlock.domain.errors import Refused
+from leverlock.domain.trading_actions import CONDITIONAL_PLACE, ORDER_PLACE
 from leverlock.gateway.binance.errors import BinanceError, IllegalCharacters, MissingParameter, UnreadParameter
 from leverlock.gateway.binance.forms import BATCH, Choice, Form
 from leverlock.gateway.binance.parameters import canonical_name

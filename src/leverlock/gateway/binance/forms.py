@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from leverlock.domain.action import ActionType
-from leverlock.domain.actions import (
+from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
+from leverlock.domain.trading_actions import (
     AMEND_BATCH,
     CONDITIONAL_PLACE,
     LEVERAGE_SET,
@@ -21,7 +22,6 @@ from leverlock.domain.actions import (
     ORDER_PLACE,
     POSITION_MODE_SET,
 )
-from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
 from leverlock.domain.values import Kind
 from leverlock.gateway.binance.errors import IllegalCharacters
 

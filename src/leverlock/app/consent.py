@@ -1,0 +1,47 @@
+"""Consent: what changes an account's own protection is asked for by its own call, and the owner answers a challenge
+like any other before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from leverlock.app.decide import Asked
+from leverlock.app.redeem import redeem_or_ask
+from leverlock.domain.account import Session
+from leverlock.domain.action import ActionType, Intent, parse
+from leverlock.domain.environment import Environment
+from leverlock.domain.errors import Reason, Refused
+from leverlock.ports import Transaction, World
+
+# Whose word counts first where several markets are on: the one that guards most.
+PREFERRED = (Environment.FUTURES, Environment.MARGIN, Environment.SPOT)
+
+
+def consent(
+    tx: Transaction, world: World, *, session: Session, action: ActionType, fields: Mapping[str, str] | None = None
+) -> Asked | None:
+    """None once the owner has agreed to exactly this: the approval is spent with it. Else the challenge that waits.
+
+    The same call again, by the same session and with the same fields, finds its approval. Raises what
+    `redeem_or_ask` raises.
+    """
+    intent = Intent(session.account_id, session.principal, "", parse(action, fields or {}))
+    answer = redeem_or_ask(tx, world, intent=intent)
+    return answer if isinstance(answer, Asked) else None
+
+
+def voucher(
+    tx: Transaction, account_id: str, rows: Mapping[Environment, ActionType], *, chosen: Environment | None = None
+) -> ActionType:
+    """The row of the environment whose factor speaks for the account: `chosen`, or the first that is on.
+
+    Where none is on it is the row of `login`, which then asks for the password alone (semantics 11).
+    Raises Refused(MALFORMED) for a chosen environment that is not on.
+    """
+    on = tx.protections(account_id)
+    if chosen is not None:
+        if chosen not in on or chosen not in rows:
+            raise Refused(Reason.MALFORMED, f"{chosen} is not on for this account", field="environment")
+        return rows[chosen]
+    order = (*PREFERRED, Environment.LOGIN)
+    return rows[next((each for each in order if each in on and each in rows), Environment.LOGIN)]

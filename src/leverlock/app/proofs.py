@@ -1,0 +1,145 @@
+"""Proofs: what one may hold, whether it fits what is demanded, and one check for each kind.
+
+Nothing here is read-only: a check that accepts a code burns its step. What a check finds goes into the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from leverlock.domain.account import Account
+from leverlock.domain.authenticator import Authenticator
+from leverlock.domain.environment import Environment
+from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.totp import NoMatch, StepUsed
+from leverlock.ports import Charge, PasswordFinding, SealBroken, Transaction, World
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What somebody sent as proof, still untrusted. `password` was hashed before the transaction."""
+
+    code: str | None = None
+    password: PasswordFinding | None = None
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The names of the parts that were sent."""
+        return frozenset(name for name in ("code", "password") if getattr(self, name) is not None)
+
+
+# The part of an answer that holds each kind of proof.
+PART_OF: Final[dict[ProofKind, str]] = {
+    ProofKind.TOTP: "code",
+    ProofKind.WALLET: "code",
+    ProofKind.PASSWORD: "password",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """One proof against one demand. `authenticator`: the environment's own, None where it has none."""
+
+    account: Account
+    environment: Environment
+    authenticator: Authenticator | None
+    proof: Proof
+
+
+Check = Callable[[Transaction, World, Checking], dict[str, Any]]
+
+
+def must_fit(demand: Requirement, proof: Proof) -> None:
+    """Nobody chooses what he proves himself with (B20). Raises Refused: PROOF_MISSING, PROOF_NOT_ACCEPTED."""
+    wanted = {PART_OF[kind] for kind in demand.proofs if kind in PART_OF}
+    if len(wanted) < len({PART_OF.get(kind, kind) for kind in demand.proofs}):
+        raise Refused(Reason.PROOF_NOT_ACCEPTED, "nothing that can be sent here proves this")
+    foreign = proof.parts - wanted
+    if foreign:
+        raise Refused(Reason.PROOF_NOT_ACCEPTED, f"not asked for: {', '.join(sorted(foreign))}", field=min(foreign))
+    missing = wanted - proof.parts
+    if missing:
+        raise Refused(Reason.PROOF_MISSING, f"also needed: {', '.join(sorted(missing))}", field=min(missing))
+
+
+def factor_of(tx: Transaction, account_id: str, environment: Environment, demand: Requirement) -> Authenticator | None:
+    """The authenticator whose budget this answer is charged to."""
+    if demand.proofs & {ProofKind.TOTP, ProofKind.WALLET}:
+        return tx.bound_authenticator(account_id, environment)
+    return None
+
+
+def check(tx: Transaction, world: World, demand: Requirement, checking: Checking) -> dict[str, Any]:
+    """Check every demanded proof. What was found, for the record. Raises Refused: WRONG_CODE, CODE_ALREADY_USED."""
+    found: dict[str, Any] = {}
+    for kind, prove_kind in CHECKS.items():
+        if kind in demand.proofs:
+            found.update(prove_kind(tx, world, checking))
+    return found
+
+
+def _code(tx: Transaction, world: World, checking: Checking) -> dict[str, Any]:
+    authenticator, code = checking.authenticator, checking.proof.code
+    step = verify_code(tx, world, authenticator, code or "")
+    assert authenticator is not None
+    if not tx.advance_totp_step(authenticator.account_id, authenticator.authenticator_id, step=step):
+        raise Refused(Reason.CODE_ALREADY_USED)
+    return {"authenticator": authenticator.authenticator_id, "step": step}
+
+
+def _password(_tx: Transaction, _world: World, checking: Checking) -> dict[str, Any]:
+    verify_password(checking.account, checking.proof.password)
+    return {}
+
+
+CHECKS: Final[dict[ProofKind, Check]] = {
+    ProofKind.WALLET: _code,
+    ProofKind.TOTP: _code,
+    ProofKind.PASSWORD: _password,
+}
+
+
+def charge_answer(
+    tx: Transaction,
+    world: World,
+    account: Account,
+    authenticator: Authenticator | None,
+    challenge_ids: tuple[str, ...] = (),
+) -> Charge:
+    """Count one wrong answer, of the account and of the factor, before anything is compared (B74, B77).
+
+    Where the environment has no authenticator the account alone is charged, so that the answer is the same.
+    A locked account is refused before anything is evaluated.
+    """
+    account.must_be_active()
+    spent = account.budget.charged(tx.now, world.limits)
+    if authenticator is None:
+        charge = Charge(spent, challenge_ids=challenge_ids)
+    else:
+        after = authenticator.budget.charged(tx.now, world.limits)
+        charge = Charge(spent, authenticator.authenticator_id, authenticator.budget, after, challenge_ids)
+    tx.charge(charge)
+    return charge
+
+
+def verify_code(tx: Transaction, world: World, authenticator: Authenticator | None, code: str) -> int:
+    """The step this code proves. *Wrong*, *other environment* and *no such factor* are one answer (B62)."""
+    if authenticator is None:
+        raise Refused(Reason.WRONG_CODE)
+    try:
+        return world.totp.verify(authenticator, code, now_ms=tx.now).step
+    except StepUsed:
+        raise Refused(Reason.CODE_ALREADY_USED, "wait for the next code") from None
+    except (NoMatch, SealBroken):
+        raise Refused(Reason.WRONG_CODE) from None
+
+
+def verify_password(account: Account, finding: PasswordFinding | None) -> None:
+    """The master password was typed, matches, and was checked against the hash that is still stored."""
+    if finding is None or not finding.matched:
+        raise Refused(Reason.WRONG_CODE)
+    if finding.account_id != account.account_id or finding.checked_hash != account.password_hash:
+        raise Refused(Reason.WRONG_CODE)
