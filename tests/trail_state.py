@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
 
 def stored(path: Path, account_id: str) -> AccountState:
     """The same state, from the tables, read by SQL of our own."""
-    with sqlite3.connect(path) as raw:
+    with closing(sqlite3.connect(path)) as raw:
 
         def rows(sql: str) -> list[tuple[Any, ...]]:
             return raw.execute(sql, (account_id,)).fetchall()

@@ -80,6 +80,8 @@ def test_an_episode_is_recorded_once_and_raises_the_gauge(
         asyncio.run(look.look())
         with refused(Reason.CLOCK_BEHIND):
             deployment.run(lambda tx: tx.now)
+    late = deployment.clock.ms  # a second process that saw it at the same time
+    assert not deployment.store.submit(lambda tx: clock.note_behind(tx, now_ms=late), at_mark=True).result(20)
     [record] = [one for one in told(deployment) if one["kind"] == EventKind.CLOCK_BEHIND]
     assert record["at"] == mark
     assert record["details"] == {"mark": mark, "clock": deployment.clock.ms, "behind_ms": 2 * HOUR}
