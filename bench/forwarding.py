@@ -24,11 +24,13 @@ from bench.processes import Program, free_port
 from bench.product import port_of, serving
 from leverlock.app.api_keys import connect_upstream, create_key
 from leverlock.domain.api_key import KeyAlgorithm
+from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.ports import Transaction, World
 from leverlock.store.host import SystemClock
 
 KEYS = 8
 POINTS = {1: 500, 32: 4000}  # connections: orders in one turn
+_TERMS = KeyTerms("bench", frozenset({Scope.READ, Scope.FUTURES}))
 QUICK_POINTS = {1: 200, 32: 1000}
 ROUNDS = 5
 FLOOR = "uvicorn + our client, no check"
@@ -154,7 +156,7 @@ def _key(tx: Transaction, world: World, account_id: str, venue: str) -> Key:
         secret=b"bench-venue-secret",
         by="bench:",
     )
-    made = create_key(tx, world, account_id=account_id, upstream_id=upstream.upstream_id, label="bench", by="bench:")
+    made = create_key(tx, world, account_id=account_id, upstream_id=upstream.upstream_id, terms=_TERMS, by="bench:")
     assert made.secret is not None
     return Key(made.key.api_key, made.secret.encode())
 

@@ -27,6 +27,7 @@ from leverlock.api.endpoint import ApiParts
 from leverlock.app.accounts import create_account, create_integrator
 from leverlock.app.api_keys import connect_upstream, create_key
 from leverlock.domain.api_key import KeyAlgorithm
+from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy import Policy
 from leverlock.domain.policy_file import load_policy
@@ -310,7 +311,12 @@ class Deployment:
                 algorithm=KeyAlgorithm.HMAC_SHA256, secret=b"venue-secret", by="operator:test",
             )  # fmt: skip
             created = create_key(
-                tx, self.world, account_id=account_id, upstream_id=upstream.upstream_id, label="bot", by="operator:test"
+                tx,
+                self.world,
+                account_id=account_id,
+                upstream_id=upstream.upstream_id,
+                terms=KeyTerms("bot", frozenset({Scope.READ, Scope.FUTURES})),
+                by="operator:test",
             )
             return created.key.key_id
 

@@ -276,9 +276,12 @@ class Stack:
         *,
         otp_allowed: bool = False,
         label: str = "bot",
+        scopes: Sequence[str] = ("read", "futures"),
+        ips: Sequence[str] = (),
     ) -> GatewayKey:
         """A key of ours for the account's venue account; `otp_allowed`: it opted in to codes with the call."""
         wanted = {"account": account.login, "venue": account.upstream_id, "label": label, "otp_allowed": otp_allowed}
+        wanted |= {"scopes": list(scopes), "ips": list(ips)}
         secret = ""
         if algorithm is KeyAlgorithm.ED25519:
             private = Ed25519PrivateKey.generate()

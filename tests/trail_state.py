@@ -35,6 +35,24 @@ class Factor:
 
 
 @dataclass
+class Key:
+    """One key, as far as the trail tells: its state and its terms."""
+
+    label: str
+    scopes: list[str]
+    ips: list[str]
+    otp_allowed: bool
+    state: str = "active"
+    legacy: bool = False
+    legacy_ends_at: int | None = None
+
+    def edit(self, told: dict[str, Any]) -> None:
+        assert self.state == "active"
+        self.label, self.scopes, self.ips = told["label"], told["scopes"], told["ips"]
+        self.otp_allowed, self.legacy, self.legacy_ends_at = told["otp_allowed"], False, None
+
+
+@dataclass
 class AccountState:
     """Everything about one account that a change of state can touch."""
 
@@ -44,7 +62,7 @@ class AccountState:
     factors: dict[str, Factor] = field(default_factory=dict)
     challenges: dict[str, tuple[str, int]] = field(default_factory=dict)  # id -> state, wrong answers
     sessions: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, tuple[str, bool]] = field(default_factory=dict)  # id -> state, legacy
+    keys: dict[str, Key] = field(default_factory=dict)
     recovery: dict[str, int] = field(default_factory=dict)  # environment -> codes of the newest set
     holds: dict[tuple[str, str], int] = field(default_factory=dict)  # environment, scope -> until
     changes: dict[str, str] = field(default_factory=dict)  # id -> state
@@ -179,14 +197,26 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
         assert account.sessions[told["session"]] != "ended"
         account.sessions[told["session"]] = "ended"
     elif kind is EventKind.KEY_CREATED:
-        account.keys[told["key"]] = ("active", False)
+        account.keys[told["key"]] = Key(told["label"], told["scopes"], told["ips"], told["otp_allowed"])
+    elif kind is EventKind.KEY_EDITED:
+        account.keys[told["key"]].edit(told)
     elif kind is EventKind.KEY_BECAME_LEGACY:
-        account.keys[told["key"]] = (account.keys[told["key"]][0], True)
+        account.keys[told["key"]].legacy = True
+        account.keys[told["key"]].legacy_ends_at = told["ends_at"]
+    elif kind is EventKind.KEY_LEGACY_DATED:
+        assert account.keys[told["key"]].legacy
+        account.keys[told["key"]].legacy_ends_at = told["ends_at"]
+    elif kind is EventKind.KEY_LEGACY_ENDED:
+        key = account.keys[told["key"]]
+        assert key.legacy
+        assert key.legacy_ends_at is not None
+        assert key.legacy_ends_at <= at
+        key.legacy, key.legacy_ends_at = False, None
     elif kind in (EventKind.KEY_REVOKED, EventKind.KEY_FROZEN):
-        before, legacy = account.keys[told["key"]]
+        key = account.keys[told["key"]]
         after = "revoked" if kind is EventKind.KEY_REVOKED else "frozen"
-        assert before not in ("revoked", after)
-        account.keys[told["key"]] = (after, legacy)
+        assert key.state not in ("revoked", after)
+        key.state = after
     elif kind is EventKind.ACCOUNT_LOCKED:
         assert account.state == "active"
         account.state = "locked"
@@ -218,8 +248,11 @@ def stored(path: Path, account_id: str) -> AccountState:
             },
             dict(rows("SELECT session_id, state FROM session WHERE account_id = ?")),
             {
-                row[0]: (row[1], bool(row[2]))
-                for row in rows("SELECT key_id, state, legacy FROM api_key WHERE account_id = ?")
+                row[0]: Key(row[1], row[2].split(), row[3].split(), bool(row[4]), row[5], bool(row[6]), row[7])
+                for row in rows(
+                    "SELECT key_id, label, scopes, ips, otp_allowed, state, legacy, legacy_ends_at"
+                    " FROM api_key WHERE account_id = ?"
+                )
             },
             dict(rows("SELECT environment, count(*) FROM recovery_code WHERE account_id = ? GROUP BY 1")),
             {

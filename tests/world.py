@@ -36,6 +36,7 @@ from leverlock.domain.challenge import Challenge
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
+from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy_file import load_policy
 from leverlock.domain.requirement import ProofKind
@@ -54,6 +55,7 @@ NOW_MS = 1_767_225_615_000  # 2026-01-01 00:00:15 UTC, the middle of a TOTP step
 STEP_MS = STEP_SECONDS * 1000
 PASSWORD = "correct horse battery staple"
 SOURCE = "192.0.2.1"
+TRADES = frozenset({Scope.READ, Scope.FUTURES})  # what most keys of the tests may do
 ANSWER_SECONDS = 20  # how long a test waits for the store
 
 
@@ -341,7 +343,7 @@ class Owner:
                 deployment.world,
                 account_id=self.account_id,
                 upstream_id=upstream.upstream_id,
-                label=label,
+                terms=KeyTerms(label, TRADES),
                 by="test:",
             )
         )

@@ -124,14 +124,14 @@ def scene(installation: Installation, venue: PaperVenue, tmp_path: Path) -> Iter
             "--venue-key-file", "venue-key", "--venue-secret-file", "venue-secret",
         )  # fmt: skip
         assert connected["check"]["accepted"] is True
-        made = installation.json("key", "create", "-a", "alice", "-l", "bot")
+        made = installation.json("key", "create", "-a", "alice", "-l", "bot", "--scope", "read", "--scope", "futures")
         bot = Bot(server.addresses["gateway"], VenueKey(made["api_key"], made["api_secret"]))
         assert bot.call("POST", "/fapi/v1/leverage", symbol=SYMBOL, leverage=75).status == 200
         owner = Owner(installation, server, "alice")
         owner.enrol("futures")
         # The key is older than the protection, so it would go on unasked (M21): the owner wants one that is asked.
         installation.json("key", "revoke", "-a", "alice", made["key"])
-        made = installation.json("key", "create", "-a", "alice", "-l", "guarded bot")
+        made = installation.json("key", "create", "-a", "alice", "-l", "guarded bot", "--scope", "futures")
         bot = Bot(server.addresses["gateway"], VenueKey(made["api_key"], made["api_secret"]))
         yield Scene(installation, server, owner, bot, made["key"], venue)
 

@@ -34,6 +34,7 @@ import uvloop
 from leverlock.app import accounts, api_keys
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.environment import Environment
+from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import Limits
 from leverlock.domain.messages import Channel
 from leverlock.gateway.app import Gateway, GatewayParts
@@ -41,7 +42,7 @@ from leverlock.gateway.http_protocol import StrictHttpProtocol
 from leverlock.gateway.venue import Venues
 from leverlock.store.snapshot import Snapshot
 from venue_process import PaperVenue, VenueKey, signature_of
-from world import Deployment, Owner, SettableClock
+from world import TRADES, Deployment, Owner, SettableClock
 
 T = TypeVar("T")
 
@@ -292,7 +293,14 @@ class Live:
             owner.enrol(environment)
         return party
 
-    def client(self, party: Party, *, otp_allowed: bool = False) -> Client:
+    def client(
+        self,
+        party: Party,
+        *,
+        otp_allowed: bool = False,
+        scopes: frozenset[Scope] = TRADES,
+        ips: tuple[str, ...] = (),
+    ) -> Client:
         """A new key of the party, in the hands of a bot."""
         deployment = self.deployment
         made = deployment.run(
@@ -301,9 +309,8 @@ class Live:
                 deployment.world,
                 account_id=party.account_id,
                 upstream_id=party.upstream_id,
-                label="bot",
+                terms=KeyTerms("bot", scopes, ips, otp_allowed),
                 by="test:",
-                otp_allowed=otp_allowed,
             )
         )
         assert made.secret is not None

@@ -14,7 +14,7 @@ import pytest
 
 from leverlock.app.prove import grant_hash
 from leverlock.domain.account import Session, SessionState
-from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream
+from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, LegacyUse, Upstream
 from leverlock.domain.attempts import AccountBudget, FactorBudget
 from leverlock.domain.audit import GENESIS, AuditEvent, EventKind, link
 from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, SealedSecret
@@ -22,7 +22,8 @@ from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.hold import Hold, HoldScope
-from leverlock.domain.limits import Limits
+from leverlock.domain.key_terms import KeyTerms, Scope
+from leverlock.domain.limits import DAY, Limits
 from leverlock.domain.messages import Address, Channel, Message
 from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
 from leverlock.domain.requirement import ProofKind, Requirement
@@ -116,6 +117,8 @@ def key(number: int = 1, *, account: str = ALICE) -> ApiKey:
         "up_1",
         NOW_MS + number,
         secret=SEALED,
+        scopes=frozenset({Scope.READ, Scope.TRANSFER}),
+        ips=("192.0.2.1", "2001:db8::/64"),
     )
 
 
@@ -822,13 +825,108 @@ def set_key_state(stage: Stage) -> None:
 
 
 @act
-def mark_keys_legacy(stage: Stage) -> None:
+def edit_key(stage: Stage) -> None:
+    """Guarded by the edit before, on active keys alone; whoever edits ends the sparing with it."""
+    stage.act("insert_key", key())
+    stage.act("mark_keys_legacy", ALICE, ends_at=None)
+    before = stage.read(lambda tx: tx.key(ALICE, "key_1"))
+    terms = KeyTerms("desk", frozenset({Scope.FUTURES, Scope.WITHDRAW}), ("192.0.2.1", "2001:db8::/64"), True)
+    assert stage.act("edit_key", before, terms)
+    assert not stage.act("edit_key", before, KeyTerms("other"))
+    after = stage.read(lambda tx: tx.key(ALICE, "key_1"))
+    assert after is not None
+    assert (after.terms, after.legacy, after.edited_at) == (terms, False, NOW_MS)
+    assert stage.act("edit_key", after, KeyTerms("desk"))
+    assert not stage.act("edit_key", after, KeyTerms("desk")), "two edits in one millisecond"
+    stage.act("set_key_state", ALICE, "key_1", before=KeyState.ACTIVE, after=KeyState.FROZEN)
+    frozen = stage.read(lambda tx: tx.key(ALICE, "key_1"))
+    assert not stage.act("edit_key", frozen, KeyTerms("desk"))
+
+
+def legacy(stage: Stage, *, ends_at: int | None = None) -> None:
+    """Alice has a live legacy key and a revoked one, Bob one that is none."""
     for made in (key(1), key(2), key(3, account=BOB)):
         stage.act("insert_key", made)
     stage.act("set_key_state", ALICE, "key_2", before=KeyState.ACTIVE, after=KeyState.REVOKED)
-    assert stage.act("mark_keys_legacy", ALICE) == ["key_1"]
-    assert stage.act("mark_keys_legacy", ALICE) == []
+    assert stage.act("mark_keys_legacy", ALICE, ends_at=ends_at) == ["key_1"]
+
+
+@act
+def mark_keys_legacy(stage: Stage) -> None:
+    legacy(stage, ends_at=NOW_MS + 5)
+    assert stage.act("mark_keys_legacy", ALICE, ends_at=None) == []
+    assert stage.read(lambda tx: tx.key(ALICE, "key_1")).legacy_ends_at == NOW_MS + 5  # type: ignore[union-attr]
     assert not stage.read(lambda tx: tx.key(BOB, "key_3")).legacy  # type: ignore[union-attr]
+
+
+@act
+def date_legacy_keys(stage: Stage) -> None:
+    legacy(stage)
+    assert stage.act("date_legacy_keys", ALICE, ends_at=NOW_MS + 5) == ["key_1"]
+    assert stage.act("date_legacy_keys", ALICE, ends_at=NOW_MS + 5) == []
+    assert stage.act("date_legacy_keys", BOB, ends_at=NOW_MS + 5) == []
+    assert stage.act("date_legacy_keys", ALICE, ends_at=None) == ["key_1"]
+
+
+@act
+def end_legacy_keys(stage: Stage) -> None:
+    legacy(stage, ends_at=NOW_MS + 5)
+    assert stage.act("end_legacy_keys", ALICE) == []
+    stage.clock.tick(5)
+    assert stage.act("end_legacy_keys", ALICE) == ["key_1"]
+    assert stage.act("end_legacy_keys", ALICE) == []
+
+
+@act
+def tell_legacy_keys(stage: Stage) -> None:
+    legacy(stage, ends_at=NOW_MS + 50)
+    assert stage.act("tell_legacy_keys", ALICE, until=NOW_MS + 49, told=1) == []
+    assert stage.act("tell_legacy_keys", ALICE, until=NOW_MS + 50, told=2) == ["key_1"]
+    assert stage.act("tell_legacy_keys", ALICE, until=NOW_MS + 50, told=1) == [], "the later one makes it needless"
+
+
+@act
+def legacy_accounts(stage: Stage) -> None:
+    legacy(stage, ends_at=NOW_MS + 100)
+
+    def due(until: int, soon: int) -> list[str]:
+        return stage.read(lambda tx: tx.legacy_accounts(until=NOW_MS + until, soon=NOW_MS + soon, limit=9))
+
+    assert due(99, 10) == []
+    assert due(100, 10) == [ALICE]
+    stage.act("tell_legacy_keys", ALICE, until=NOW_MS + 100, told=1)
+    assert due(100, 10) == []
+    assert due(190, 100) == [ALICE]
+    stage.act("tell_legacy_keys", ALICE, until=NOW_MS + 100, told=2)
+    assert due(190, 100) == []
+    stage.clock.tick(100)
+    assert due(190, 100) == [ALICE]
+    stage.act("end_legacy_keys", ALICE)
+    assert due(10_000, 10_000) == []
+
+
+@act
+def add_legacy_use(stage: Stage) -> None:
+    for use in (LegacyUse(ALICE, "key_1", "a", 2, NOW_MS), LegacyUse(ALICE, "key_1", "a", 3, NOW_MS - 1)):
+        stage.act("add_legacy_use", use)
+    assert stage.read(lambda tx: tx.legacy_uses(ALICE, since=NOW_MS)) == [LegacyUse(ALICE, "key_1", "a", 5, NOW_MS)]
+
+
+@act
+def legacy_uses(stage: Stage) -> None:
+    """Of one account, by key and action, over whole days."""
+    uses = [
+        LegacyUse(ALICE, "key_1", "a", 1, NOW_MS),
+        LegacyUse(ALICE, "key_1", "b", 1, NOW_MS - 2 * DAY),
+        LegacyUse(BOB, "key_3", "a", 1, NOW_MS),
+    ]
+    for use in uses:
+        stage.act("add_legacy_use", use)
+    assert stage.read(lambda tx: tx.legacy_uses(ALICE, since=NOW_MS - DAY)) == uses[:1]
+    assert stage.read(lambda tx: tx.legacy_uses(ALICE, since=NOW_MS - 2 * DAY)) == uses[:2]
+    stage.clock.tick(89 * DAY)
+    stage.act("prune", limit=10)
+    assert stage.read(lambda tx: tx.legacy_uses(ALICE, since=0)) == uses[:1]
 
 
 @act

@@ -32,7 +32,7 @@ CREATE TABLE api_key (
   key_version INTEGER,
   nonce BLOB,
   ciphertext BLOB,
-  public_key BLOB,
+  public_key BLOB, scopes TEXT NOT NULL DEFAULT '', ips TEXT NOT NULL DEFAULT '', edited_at INTEGER NOT NULL DEFAULT 0, legacy_ends_at INTEGER, legacy_told INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, key_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -125,6 +125,16 @@ CREATE TABLE integrator (
   token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
   created_at INTEGER NOT NULL,
   revoked INTEGER NOT NULL CHECK (revoked IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE legacy_use (
+  account_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  action TEXT NOT NULL,
+  day INTEGER NOT NULL,               -- since 1970
+  uses INTEGER NOT NULL,
+  last_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, key_id, action, day)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE login_name (
@@ -229,6 +239,8 @@ CREATE TABLE wallet_access (
   PRIMARY KEY (account_id, session_id, environment)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX api_key_legacy_ends ON api_key (legacy_ends_at) WHERE legacy = 1 AND legacy_ends_at IS NOT NULL;
+
 CREATE UNIQUE INDEX audit_chain ON audit_event (account_id, seq);
 
 CREATE UNIQUE INDEX authenticator_bound ON authenticator (account_id, environment, kind)
@@ -257,6 +269,8 @@ CREATE UNIQUE INDEX challenge_key_slot ON challenge (account_id, principal, key_
   WHERE state = 'pending' AND key_slot IS NOT NULL;
 
 CREATE INDEX idempotency_age ON idempotency (created_at);
+
+CREATE INDEX legacy_use_age ON legacy_use (last_at);
 
 CREATE INDEX outbox_due ON outbox (next_at) WHERE next_at IS NOT NULL;
 

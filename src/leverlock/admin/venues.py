@@ -14,6 +14,7 @@ from leverlock.admin.desk import Desk, VenueFindings, account_named
 from leverlock.app import api_keys
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm, Upstream
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.key_terms import KeyTerms, Scope, ranges_of, scopes_of
 from leverlock.ports import SealBroken, Transaction
 
 BINANCE = "binance-usdm"
@@ -109,6 +110,7 @@ class CreateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key of ours for one venue account; `venue` may be left out where the account has exactly one.
 
     `ed25519_public_key` is the client's public key as PEM, or as base64 of its 32 bytes; without it the key is HMAC.
+    Without `scopes` it may only read.
     """
 
     account: str
@@ -116,10 +118,13 @@ class CreateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     venue: str | None = None
     ed25519_public_key: str | None = None
     otp_allowed: bool = False
+    scopes: tuple[str, ...] = (Scope.READ.value,)
+    ips: tuple[str, ...] = ()
 
 
 async def create_key(desk: Desk, wanted: CreateKey) -> dict[str, Any]:
     name = label(wanted.label, field="label")
+    terms = KeyTerms(name, scopes_of(wanted.scopes), ranges_of(wanted.ips), wanted.otp_allowed)
     public_key = None if wanted.ed25519_public_key is None else _public_key(wanted.ed25519_public_key)
 
     def reached(tx: Transaction) -> tuple[str, str]:
@@ -133,10 +138,9 @@ async def create_key(desk: Desk, wanted: CreateKey) -> dict[str, Any]:
             desk.world,
             account_id=account_id,
             upstream_id=upstream_id,
-            label=name,
+            terms=terms,
             by=desk.by,
             public_key=public_key,
-            otp_allowed=wanted.otp_allowed,
         )
     )
     shown_once = {} if created.secret is None else {"api_secret": created.secret}
@@ -244,6 +248,10 @@ def _key(key: ApiKey) -> dict[str, Any]:
         "created_at": key.created_at,
         "legacy": key.legacy,
         "otp_allowed": key.otp_allowed,
+        "scopes": sorted(key.scopes),
+        "ips": list(key.ips),
+        "edited_at": key.edited_at,
+        "legacy_ends_at": key.legacy_ends_at,
     }
 
 

@@ -102,6 +102,7 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     # Keys and accounts.
     Reason.KEY_REVOKED: Row(403, "Key revoked", "This key has been ended.", True),
     Reason.KEY_FROZEN: Row(403, "Key frozen", "The owner said that this key's call was not his.", True),
+    Reason.SCOPE_MISSING: Row(403, "Scope missing", "This key was not given the scope that the call needs."),
     Reason.ACCOUNT_LOCKED: Row(403, "Account locked", "Nothing passes for this account but cancels.", True),
     # Trouble of our own: always a refusal, never an allow.
     Reason.CLOCK_BEHIND: Row(503, "Clock behind", "The server's clock ran back; no code can be judged now.", True),

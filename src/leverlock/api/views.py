@@ -280,6 +280,10 @@ class KeyView(View):
     created_at: Millis
     legacy: bool
     otp_allowed: bool
+    scopes: list[str]
+    ips: list[str]
+    edited_at: Millis | None
+    legacy_ends_at: Millis | None
 
 
 def key_view(key: ApiKey) -> KeyView:
@@ -293,6 +297,10 @@ def key_view(key: ApiKey) -> KeyView:
         key.created_at,
         key.legacy,
         key.otp_allowed,
+        sorted(key.scopes),
+        list(key.ips),
+        key.edited_at or None,
+        key.legacy_ends_at,
     )
 
 

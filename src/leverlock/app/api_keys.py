@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from leverlock.app.closing import revoke_live
 from leverlock.app.notices import notify
@@ -10,6 +11,7 @@ from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream, k
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, make_id, text_of
+from leverlock.domain.key_terms import KeyTerms
 from leverlock.ports import Transaction, World
 
 
@@ -27,16 +29,16 @@ def create_key(
     *,
     account_id: str,
     upstream_id: str,
-    label: str,
+    terms: KeyTerms,
     by: str,
     public_key: bytes | None = None,
-    otp_allowed: bool = False,
 ) -> CreatedKey:
     """Issue a key for one upstream account: Ed25519 when a public key is given, HMAC otherwise.
 
-    Raises Refused(UNKNOWN_ID) when the account has no such upstream.
+    Raises Refused: UNKNOWN_ID when the account has no such upstream, MALFORMED for terms that no key may have.
     """
     tx.lock_account(account_id)
+    terms.must_hold_together()
     upstream = tx.upstream(account_id, upstream_id)
     if upstream is None or upstream.removed:
         raise Refused(Reason.UNKNOWN_ID, "no such venue account")
@@ -46,21 +48,33 @@ def create_key(
         account_id=account_id,
         key_id=key_id,
         api_key="lk" + text_of(world.entropy.bytes(TOKEN_BYTES)),
-        label=label,
+        label=terms.label,
         algorithm=KeyAlgorithm.HMAC_SHA256 if secret is not None else KeyAlgorithm.ED25519,
         state=KeyState.ACTIVE,
         upstream_id=upstream_id,
         created_at=tx.now,
-        otp_allowed=otp_allowed,
+        otp_allowed=terms.otp_allowed,
+        scopes=terms.scopes,
+        ips=terms.ips,
         secret=None if secret is None else world.sealer.seal(secret.encode(), context=key_context(account_id, key_id)),
         public_key=public_key,
     )
     if not tx.insert_key(key):
         raise Refused(Reason.CONFLICT)
-    details = {"key": key_id, "algorithm": key.algorithm.value, "upstream": upstream_id, "otp_allowed": otp_allowed}
+    details = {"key": key_id, "algorithm": key.algorithm.value, "upstream": upstream_id, **told(terms)}
     tx.record(AuditEvent(EventKind.KEY_CREATED, by, details))
     notify(tx, world, account_id, kind="key.created", key=key_id)
     return CreatedKey(key, secret)
+
+
+def told(terms: KeyTerms) -> dict[str, Any]:
+    """The terms as the audit trail has them."""
+    return {
+        "label": terms.label,
+        "scopes": sorted(terms.scopes),
+        "ips": list(terms.ips),
+        "otp_allowed": terms.otp_allowed,
+    }
 
 
 def revoke_key(tx: Transaction, world: World, *, account_id: str, key_id: str, by: str) -> None:

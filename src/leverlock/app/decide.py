@@ -92,7 +92,7 @@ def standing(tx: Transaction, intent: Intent) -> Standing:
             raise Refused(Reason.KEY_REVOKED)
         if key.state is KeyState.FROZEN:
             raise Refused(Reason.KEY_FROZEN)
-        legacy = key.legacy
+        legacy = key.legacy_at(tx.now)
     environment = intent.action.type.environment
     bound = tx.bound_authenticator(intent.account_id, environment)
     return Standing(

@@ -13,6 +13,7 @@ from leverlock.app.closing import revoke_live
 from leverlock.app.consent import PREFERRED, consent
 from leverlock.app.decide import Asked
 from leverlock.app.holds import place
+from leverlock.app.legacy_keys import note_legacy_keys
 from leverlock.app.notices import notify
 from leverlock.app.proofs import charge_answer, verify_code
 from leverlock.domain.account import Session
@@ -147,7 +148,8 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
             by=session.principal,
         )
     codes = _issue_recovery_codes(tx, world, session, pending) if switched_on else ()
-    legacy = _note_legacy_keys(tx, session) if not known and pending.environment is Environment.FUTURES else ()
+    new_here = not known and pending.environment is Environment.FUTURES
+    legacy = note_legacy_keys(tx, account_id=account_id, by=session.principal) if new_here else ()
     return Confirmed(authenticator_id, pending.environment, codes, legacy)
 
 
@@ -178,11 +180,3 @@ def _issue_recovery_codes(tx: Transaction, world: World, session: Session, confi
     details = {"environment": environment.value, "generation": confirmed.generation, "count": len(codes)}
     tx.record(AuditEvent(EventKind.RECOVERY_CODES_ISSUED, session.principal, details))
     return tuple("-".join(code[i : i + 6] for i in range(0, 24, 6)) for code in codes)
-
-
-def _note_legacy_keys(tx: Transaction, session: Session) -> tuple[str, ...]:
-    """Keys that exist when Futures protection is first enabled go on as before, until edited (M21)."""
-    legacy = tx.mark_keys_legacy(session.account_id)
-    for key_id in legacy:
-        tx.record(AuditEvent(EventKind.KEY_BECAME_LEGACY, session.principal, {"key": key_id}))
-    return tuple(legacy)

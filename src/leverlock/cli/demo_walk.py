@@ -134,7 +134,7 @@ def _actor(told: Walk, stage: Stage, ccxt: Any, login: str, environments: tuple[
         secret=real["secretKey"],
         algorithm="hmac-sha256",
     )
-    key = perform(settings, "key.create", account=login, venue=venue["venue"], label="bot")
+    key = perform(settings, "key.create", account=login, venue=venue["venue"], label="bot", scopes=["read", "futures"])
     exchange = ccxt.binanceusdm({"apiKey": key["api_key"], "secret": key["api_secret"]})
     for name, url in list(exchange.urls["api"].items()):
         if isinstance(url, str):

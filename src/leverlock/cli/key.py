@@ -26,6 +26,21 @@ def create(
         Path | None,
         typer.Option(help="PEM file with the client's public key; without it the key is HMAC.", show_default=False),
     ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What it may do, once for each: read, futures, margin, transfer, withdraw. Without one it may only "
+            "read.",
+            show_default=False,
+        ),
+    ] = None,
+    ip: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An address or network that it may be used from, once for each; transfer and withdraw need one.",
+            show_default=False,
+        ),
+    ] = None,
     allow_otp: Annotated[
         bool,
         typer.Option(
@@ -52,8 +67,11 @@ def create(
         venue=venue,
         ed25519_public_key=public_key,
         otp_allowed=allow_otp,
+        scopes=scope or ["read"],
+        ips=ip or [],
     )
     lines = [f"Key {made['key']} for venue account {made['venue']}:", f"  API key     {made['api_key']}"]
+    lines.append(f"  may         {', '.join(made['scopes'])}")
     if "api_secret" in made:
         lines.append(f"  API secret  {made['api_secret']}")
         if not as_json:
@@ -66,10 +84,18 @@ def list_(account: Account, config: Config = None, as_json: Json = False) -> Non
     """List an account's keys. Secrets are never shown again."""
     found = perform(load(config).settings, "key.list", account=account)
     rows = [
-        (k["key"], k["label"], k["algorithm"], k["state"], "legacy" if k["legacy"] else "", moment(k["created_at"]))
+        (
+            k["key"],
+            k["label"],
+            k["algorithm"],
+            k["state"],
+            " ".join(k["scopes"]),
+            "legacy" if k["legacy"] else "",
+            moment(k["created_at"]),
+        )
         for k in found["keys"]
     ]
-    titles = ("key", "label", "algorithm", "state", "", "created (UTC)")
+    titles = ("key", "label", "algorithm", "state", "may", "", "created (UTC)")
     tell(found, as_json=as_json, lines=table(titles, rows, nothing="The account has no keys."))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leverlock.domain.authenticator import SealedSecret
+from leverlock.domain.key_terms import READ_ONLY, KeyTerms, Scope, allowed_from
 
 
 class KeyAlgorithm(StrEnum):
@@ -24,8 +25,9 @@ class ApiKey:
     """A key issued by Leverlock for one upstream account.
 
     `secret` is sealed for HMAC (the server must compute the same MAC); for Ed25519 only `public_key` is kept.
-    `legacy`: existed when the account first switched Futures protection on, and not edited since (M21).
-    `otp_allowed`: its calls may carry a code (semantics 5), for terminals with a human in front; off by default.
+    `legacy`: existed when the account first switched Futures protection on, and not edited since (M21); it ends at
+    `legacy_ends_at`, where an operator set a date. `otp_allowed`: its calls may carry a code (semantics 5), for
+    terminals with a human in front; off by default. `ips`: whence it may be used; empty means from anywhere.
     """
 
     account_id: str
@@ -40,6 +42,28 @@ class ApiKey:
     otp_allowed: bool = False
     secret: SealedSecret | None = None
     public_key: bytes | None = None
+    scopes: frozenset[Scope] = READ_ONLY
+    ips: tuple[str, ...] = ()
+    edited_at: int = 0
+    legacy_ends_at: int | None = None
+
+    @property
+    def terms(self) -> KeyTerms:
+        """What its owner agreed to."""
+        return KeyTerms(self.label, self.scopes, self.ips, self.otp_allowed)
+
+    def legacy_at(self, now_ms: int) -> bool:
+        """Whether it is spared the challenges of semantics 6 now."""
+        return self.legacy and (self.legacy_ends_at is None or now_ms < self.legacy_ends_at)
+
+    def may_come_from(self, peer: str) -> bool:
+        """Whether its list of addresses has the peer."""
+        return allowed_from(self.ips, peer)
+
+    @property
+    def live(self) -> bool:
+        """Whether it may be used, or may be again."""
+        return self.state is not KeyState.REVOKED
 
     @property
     def principal(self) -> str:
@@ -48,6 +72,20 @@ class ApiKey:
     @property
     def seal_context(self) -> str:
         return key_context(self.account_id, self.key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyUse:
+    """How often a legacy key was spared a challenge, and when last: what would break if the sparing ended.
+
+    A statistic. It is counted in memory and written now and then; nothing is decided by it.
+    """
+
+    account_id: str
+    key_id: str
+    action: str
+    uses: int
+    last_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     # Keys and accounts.
     KEY_REVOKED = "key_revoked"
     KEY_FROZEN = "key_frozen"
+    SCOPE_MISSING = "scope_missing"
     ACCOUNT_LOCKED = "account_locked"
     # Trouble of our own: always a refusal, never an allow.
     CLOCK_BEHIND = "clock_behind"

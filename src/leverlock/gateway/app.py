@@ -1,7 +1,8 @@
 """The gateway as an ASGI application. One call, from top to bottom of `Gateway.handle`:
 
 1. the path is canonical and in the table, or the call is refused;
-2. the key is known, its signature covers the very bytes, its window holds, and it was not seen before (`callers`);
+2. the key is known and comes from an address of its list, its signature covers the very bytes, its window holds, it
+   was not seen before, and the key has the scope that the row needs (`callers`);
 3. one parse makes the action that is judged and, from the same object, what is forwarded (`binance.codec`);
 4. an ordinary action is decided from the snapshot and touches no database (`gate`);
 5. anything else is decided, and an approval spent, in one transaction, committed before anything is sent (`gate`);
@@ -27,7 +28,7 @@ from leverlock.domain.ids import is_id
 from leverlock.domain.setting_actions import MULTI_ASSETS_SET
 from leverlock.domain.trading_actions import LEVERAGE_SET, MARGIN_MODE_SET
 from leverlock.gateway import refusals
-from leverlock.gateway.asgi import BodyTooLarge, Receive, Scope, Send, header, lifespan, send_answer, whole_body
+from leverlock.gateway.asgi import BodyTooLarge, Receive, Scope, Send, header, lifespan, peer, send_answer, whole_body
 from leverlock.gateway.binance.codec import chosen, read, symbols_of, with_facts, write
 from leverlock.gateway.binance.endpoints import ENDPOINTS, Access, Endpoint
 from leverlock.gateway.binance.errors import BinanceError, UnreadParameter
@@ -128,10 +129,11 @@ class Gateway:
             return refusals.answer(refusals.PATH_NOT_ALLOWED)
         if endpoint.access is Access.PUBLIC:
             return await self._public(endpoint, query, body)
-        account = await self._callers.account(header(scope, b"x-mbx-apikey"), endpoint)
+        account = await self._callers.account(header(scope, b"x-mbx-apikey"), endpoint, peer=peer(scope))
         if not account.reaches(endpoint.base):
             return refusals.answer(refusals.PATH_NOT_ALLOWED)
         if endpoint.access is Access.KEY:
+            self._callers.must_have_scope(account, endpoint)
             if b"signature=" in query + body:  # some clients sign what the venue takes unsigned; then it must hold
                 sent = (await self._callers.verified(account, endpoint, query, body)).parameters
             else:
@@ -140,6 +142,7 @@ class Gateway:
             outcome = await account.send_plain(account.base(endpoint.base), endpoint.method, endpoint.path, wire)
             return passed_on(outcome)
         call = await self._callers.verified(account, endpoint, query, body)
+        self._callers.must_have_scope(account, endpoint)
         if endpoint.says is None:
             if endpoint.cancels:
                 self._gate.cancel_must_pass(account, endpoint.cancels, call.parameters)
@@ -215,7 +218,7 @@ class Gateway:
 
     async def _poll(self, challenge_id: str, scope: Scope, query: bytes, body: bytes) -> Answer:
         """The asking key looks after its own challenge; anybody else's is unknown to it (semantics 13, B47)."""
-        account = await self._callers.account(header(scope, b"x-mbx-apikey"), None)
+        account = await self._callers.account(header(scope, b"x-mbx-apikey"), None, peer=peer(scope))
         if not account.reaches("fapi"):
             return refusals.answer(refusals.PATH_NOT_ALLOWED)
         call = await self._callers.verified(account, None, query, body)

@@ -26,6 +26,12 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
+def peer(scope: Scope) -> str:
+    """The address at the other end of the connection; whatever headers say about it is nobody's word (B71)."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 async def whole_body(receive: Receive) -> bytes | None:
     """The body, None when the client went away. Raises BodyTooLarge."""
     chunks: list[bytes] = []

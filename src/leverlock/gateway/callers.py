@@ -1,4 +1,5 @@
-"""Who calls, and is it he: the upstream account behind a key, and a signature that holds now and never held before."""
+"""Who calls, is it he, and may he: the upstream account behind a key, a signature that holds now and never held before,
+and the terms of the key."""
 
 from __future__ import annotations
 
@@ -24,8 +25,11 @@ class Callers:
         self._seen = ReplayCaches()
         self._accounts: dict[str, VenueAccount] = {}
 
-    async def account(self, api_key: str, endpoint: Endpoint | None) -> VenueAccount:
+    async def account(self, api_key: str, endpoint: Endpoint | None, *, peer: str) -> VenueAccount:
         """The upstream account behind a key. Without a database, keys seen lately may read and cancel (B98).
+
+        `peer` is the other end of the connection; no header says where a caller is (B71). From an address that is not
+        on its list a key is as unknown as one that never was.
 
         Raises RejectedKey, and Refused: NOT_AUTHENTICATED, KEY_FROZEN, STORE_UNAVAILABLE.
         """
@@ -39,12 +43,19 @@ class Callers:
             if kept is None:
                 raise
             view = kept
+        if not view.key.may_come_from(peer):
+            raise RejectedKey
         account = self._accounts.get(api_key)
         if account is None or account.view is not view:
             if len(self._accounts) >= KEPT_ACCOUNTS:
                 self._accounts.clear()
             account = self._accounts[api_key] = VenueAccount(view, self._venues)
         return account
+
+    def must_have_scope(self, account: VenueAccount, endpoint: Endpoint) -> None:
+        """Raises Refused(SCOPE_MISSING): nothing is implied, and a row without a scope is for nobody's key (B63)."""
+        if endpoint.needs not in account.view.key.scopes:
+            raise Refused(Reason.SCOPE_MISSING, str(endpoint.needs))
 
     async def verified(self, account: VenueAccount, endpoint: Endpoint | None, query: bytes, body: bytes) -> SignedCall:
         """The call that the signature covers. Raises BinanceError and ReplayRefused."""

@@ -40,7 +40,7 @@ class Gate:
         view = account.view
         if not view.account.active:
             raise Refused(Reason.ACCOUNT_LOCKED)
-        standing = view.account.standing(action.type.environment, legacy_key=view.key.legacy)
+        standing = view.account.standing(action.type.environment, legacy_key=self._legacy(account))
         policy = self._parts.world.policy()
         if not self._parts.snapshot.in_force(policy):
             return False
@@ -61,7 +61,7 @@ class Gate:
             return
         named = {"symbol": parameters["symbol"]} if "symbol" in parameters else {}
         action = parse(ORDER_CANCEL, {"scope": scope, **named})
-        standing = account.view.account.standing(ORDER_CANCEL.environment, legacy_key=account.view.key.legacy)
+        standing = account.view.account.standing(ORDER_CANCEL.environment, legacy_key=self._legacy(account))
         decision = decide(policy, action, standing)
         self._parts.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
         if decision.outcome is not Outcome.ALLOW:
@@ -87,6 +87,9 @@ class Gate:
             otp_allowed=key.otp_allowed,
             waiting_for_facts=challenge.state is State.APPROVED,
         )
+
+    def _legacy(self, account: VenueAccount) -> bool:
+        return account.view.key.legacy_at(self._parts.clock.now_ms())
 
     async def note_unknown(self, challenge: Challenge, reason: str) -> None:
         """Behind a spent grant, an outcome that nobody knows is recorded and told to the owner (B45)."""

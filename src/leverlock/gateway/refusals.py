@@ -1,7 +1,7 @@
 """What a caller on a venue path is told: one table from reason to HTTP status and code.
 
 A step-up is HTTP 401 with code -40101 (ADR 0005: one request sent, a typed exception, the text reaches the user
-in every client that was driven). Codes -40101 to -40115 are in no client's table, so none of them is retried.
+in every client that was driven). Codes -40101 to -40116 are in no client's table, so none of them is retried.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ REFUSALS: Final[dict[Reason, Row]] = {
     Reason.NOT_AUTHENTICATED: _REJECTED_KEY,
     Reason.KEY_REVOKED: _REJECTED_KEY,
     Reason.KEY_FROZEN: _REJECTED_KEY,
+    # A code of our own beside the venue's -2015, which one client repeats as if it were a limit on its rate.
+    Reason.SCOPE_MISSING: Row(401, -40116, "This key was not given the scope that the call needs."),
     Reason.STEP_UP_REQUIRED: Row(401, -40101, "Step-up required."),
     Reason.WRONG_CODE: Row(401, -40102, "The code is wrong. Nothing was executed."),
     Reason.CODE_ALREADY_USED: Row(401, -40103, "The code was used already; wait for the next one."),
@@ -87,6 +89,8 @@ REFUSALS: Final[dict[Reason, Row]] = {
     Reason.UNKNOWN_ACTION: PATH_NOT_ALLOWED,
     Reason.MALFORMED: Row(400, -1130, "A parameter has an illegal value. Nothing was executed."),
 }
+_TOLD: Final = frozenset({Reason.MALFORMED, Reason.SCOPE_MISSING})  # whose detail helps the caller and tells no secret
+
 # A reason that no call through this door can meet still has an answer: refused, and nothing executed.
 _OTHERWISE: Final = Row(401, -40109, "Refused. Nothing was executed.")
 
@@ -100,7 +104,7 @@ def answer(row: Row, *headers: tuple[bytes, bytes], detail: str = "") -> Answer:
 def refusal(refused: Refused) -> Answer:
     """What the caller of a venue path is told of a refusal."""
     row = REFUSALS.get(refused.reason, _OTHERWISE)
-    detail = f"{row.text} ({refused.detail})" if refused.reason is Reason.MALFORMED else ""
+    detail = f"{row.text} ({refused.detail})" if refused.reason in _TOLD else ""
     headers = []
     if refused.retry_after_ms is not None:
         headers.append((b"retry-after", str(-(-refused.retry_after_ms // 1000)).encode()))

@@ -22,7 +22,12 @@ TITLES: Final[dict[str, str]] = {
     "challenge.not_me": "You reported a request that was not yours",
     "authenticator.bound": "An authenticator app was bound to your account",
     "key.created": "An API key was created for your account",
+    "key.edited": "An API key of your account was changed",
     "key.revoked": "An API key of your account was revoked",
+    "key.legacy_ends": "API keys of your account will soon be asked for a code, like every other",
+    "key.legacy_date_removed": "API keys of your account go on without a code until you edit them",
+    "key.legacy_ended": "API keys of your account are asked for a code now, like every other",
+    "seal.broken": "A stored secret of your account was damaged or replaced, and is not accepted any more",
 }
 ADVICE: Final = "If this was not you, sign in and look at your security page at once, or call support."
 NO_CODES: Final = "This message never contains a code, and nobody will ever ask you for one by mail or phone."
@@ -83,10 +88,14 @@ def _waiting(body: dict[str, Any], issuer: str) -> Letter:
 
 def _notice(message: Message, body: dict[str, Any], issuer: str) -> Letter:
     title = TITLES.get(message.kind, visible(message.kind).replace(".", " ").replace("_", " "))
-    rows = [(name.replace("_", " "), value) for name, value in body.items() if name not in ("type", "at")]
+    rows = [(name.replace("_", " "), _told(name, value)) for name, value in body.items() if name not in ("type", "at")]
     at = body["at"] if isinstance(body.get("at"), int) else message.created_at
     text = [f"{title}.", "", *_table([("when", utc(at)), *rows]), "", ADVICE, NO_CODES]
     return Letter(_subject(f"{issuer}: {title}"), "\n".join(text) + "\n")
+
+
+def _told(name: str, value: object) -> object:
+    return utc(value) if name.endswith("_at") and isinstance(value, int) and value else value
 
 
 def _table(rows: list[tuple[str, Any]]) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from leverlock.domain.api_key import ApiKey, KeyState, Upstream
+from leverlock.domain.api_key import ApiKey, KeyState, LegacyUse, Upstream
+from leverlock.domain.key_terms import KeyTerms
+from leverlock.domain.limits import DAY
 from leverlock.store import rows
 from leverlock.store.transaction import UnitOfWork
 
@@ -31,6 +33,8 @@ class KeyActs(UnitOfWork):
                 "nonce": None if key.secret is None else key.secret.nonce,
                 "ciphertext": None if key.secret is None else key.secret.ciphertext,
                 "public_key": key.public_key,
+                "scopes": " ".join(sorted(key.scopes)),
+                "ips": " ".join(key.ips),
             },
         )
         return True
@@ -50,8 +54,55 @@ class KeyActs(UnitOfWork):
         parameters = {"account_id": account_id, "key_id": key_id, "before": before.value, "after": after.value}
         return self._cursor.write("set_key_state", parameters) == 1
 
-    def mark_keys_legacy(self, account_id: str) -> list[str]:
-        return [str(row[0]) for row in self._cursor.all("mark_keys_legacy", {"account_id": account_id})]
+    def edit_key(self, key: ApiKey, terms: KeyTerms) -> bool:
+        parameters = {
+            "account_id": key.account_id,
+            "key_id": key.key_id,
+            "label": terms.label,
+            "scopes": " ".join(sorted(terms.scopes)),
+            "ips": " ".join(terms.ips),
+            "otp_allowed": int(terms.otp_allowed),
+            # Two edits within one millisecond are two: each is later than the one before.
+            "now": max(self.now, key.edited_at + 1),
+            "edited_before": key.edited_at,
+        }
+        return self._cursor.write("edit_key", parameters) == 1
+
+    # -- legacy keys -------------------------------------------------------------------------------------------------
+    def mark_keys_legacy(self, account_id: str, *, ends_at: int | None) -> list[str]:
+        return self._named("mark_keys_legacy", account_id=account_id, ends_at=ends_at)
+
+    def date_legacy_keys(self, account_id: str, *, ends_at: int | None) -> list[str]:
+        return self._named("date_legacy_keys", account_id=account_id, ends_at=ends_at)
+
+    def end_legacy_keys(self, account_id: str) -> list[str]:
+        return self._named("end_legacy_keys", account_id=account_id, now=self.now)
+
+    def tell_legacy_keys(self, account_id: str, *, until: int, told: int) -> list[str]:
+        return self._named("tell_legacy_keys", account_id=account_id, until=until, told=told)
+
+    def legacy_accounts(self, *, until: int, soon: int, limit: int) -> list[str]:
+        return self._named("legacy_accounts", until=until, soon=soon, now=self.now, limit=limit)
+
+    def add_legacy_use(self, use: LegacyUse) -> None:
+        self._cursor.write(
+            "add_legacy_use",
+            {
+                "account_id": use.account_id,
+                "key_id": use.key_id,
+                "action": use.action,
+                "day": use.last_at // DAY,
+                "uses": use.uses,
+                "last_at": use.last_at,
+            },
+        )
+
+    def legacy_uses(self, account_id: str, *, since: int) -> list[LegacyUse]:
+        found = self._cursor.all("legacy_uses", {"account_id": account_id, "since": since // DAY})
+        return [LegacyUse(account_id, *row) for row in found]
+
+    def _named(self, statement: str, **parameters: str | int | None) -> list[str]:
+        return [str(row[0]) for row in self._cursor.all(statement, parameters)]
 
     def insert_upstream(self, upstream: Upstream) -> None:
         self._cursor.write(

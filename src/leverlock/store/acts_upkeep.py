@@ -12,6 +12,7 @@ IDEMPOTENCY_KEPT_MS = 1 * DAY
 CHANGES_KEPT_MS = 10 * MINUTE
 SIGN_IN_TRIES_KEPT_MS = 1 * DAY
 UNDELIVERED_KEPT_MS = 7 * DAY
+LEGACY_USES_KEPT_MS = 90 * DAY
 
 
 class UpkeepActs(UnitOfWork):
@@ -123,5 +124,6 @@ class UpkeepActs(UnitOfWork):
             "prune_sign_in_tries": SIGN_IN_TRIES_KEPT_MS,
             "prune_wallet_access": 0,
             "prune_messages": UNDELIVERED_KEPT_MS,
+            "prune_legacy_uses": LEGACY_USES_KEPT_MS,
         }
         return sum(self._cursor.write(name, {"before": self.now - kept, "limit": limit}) for name, kept in ages.items())

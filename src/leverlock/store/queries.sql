@@ -341,14 +341,14 @@ ON CONFLICT DO NOTHING;
 -- name: insert_key
 INSERT INTO api_key
   (account_id, key_id, api_key, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed,
-   key_version, nonce, ciphertext, public_key)
+   key_version, nonce, ciphertext, public_key, scopes, ips, edited_at, legacy_ends_at, legacy_told)
 VALUES
   (:account_id, :key_id, :api_key, :label, :algorithm, :state, :upstream_id, :created_at, :legacy, :otp_allowed,
-   :key_version, :nonce, :ciphertext, :public_key);
+   :key_version, :nonce, :ciphertext, :public_key, :scopes, :ips, 0, NULL, 0);
 
 -- name: key
 SELECT account_id, key_id, api_key, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed,
-  key_version, nonce, ciphertext, public_key
+  key_version, nonce, ciphertext, public_key, scopes, ips, edited_at, legacy_ends_at
 FROM api_key WHERE account_id = :account_id AND key_id = :key_id;
 
 -- name: key_name
@@ -356,15 +356,58 @@ SELECT account_id, key_id FROM api_key_name WHERE api_key = :api_key;
 
 -- name: keys
 SELECT account_id, key_id, api_key, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed,
-  key_version, nonce, ciphertext, public_key
+  key_version, nonce, ciphertext, public_key, scopes, ips, edited_at, legacy_ends_at
 FROM api_key WHERE account_id = :account_id ORDER BY created_at, key_id;
 
 -- name: set_key_state
 UPDATE api_key SET state = :after WHERE account_id = :account_id AND key_id = :key_id AND state = :before;
 
+-- name: edit_key
+-- The terms as the owner agreed to them; an edited key is legacy no more. Guarded by the edit before.
+UPDATE api_key SET label = :label, scopes = :scopes, ips = :ips, otp_allowed = :otp_allowed, edited_at = :now,
+  legacy = 0, legacy_ends_at = NULL
+WHERE account_id = :account_id AND key_id = :key_id AND state = 'active' AND edited_at = :edited_before;
+
 -- name: mark_keys_legacy
-UPDATE api_key SET legacy = 1 WHERE account_id = :account_id AND state <> 'revoked' AND legacy = 0
+UPDATE api_key SET legacy = 1, legacy_ends_at = :ends_at, legacy_told = 0
+WHERE account_id = :account_id AND state <> 'revoked' AND legacy = 0
 RETURNING key_id;
+
+-- name: date_legacy_keys
+UPDATE api_key SET legacy_ends_at = :ends_at, legacy_told = 0
+WHERE account_id = :account_id AND state <> 'revoked' AND legacy = 1 AND legacy_ends_at IS NOT :ends_at
+RETURNING key_id;
+
+-- name: end_legacy_keys
+-- ONCE: the date has come.
+UPDATE api_key SET legacy = 0, legacy_ends_at = NULL
+WHERE account_id = :account_id AND legacy = 1 AND legacy_ends_at <= :now
+RETURNING key_id;
+
+-- name: tell_legacy_keys
+-- ONCE: the notice number :told before the end of a key's sparing is sent.
+UPDATE api_key SET legacy_told = :told
+WHERE account_id = :account_id AND legacy = 1 AND state <> 'revoked' AND legacy_ends_at <= :until
+  AND legacy_told < :told
+RETURNING key_id;
+
+-- name: legacy_accounts
+-- Accounts with a key whose sparing ends by :until, or has a notice of it outstanding.
+SELECT DISTINCT account_id FROM api_key INDEXED BY api_key_legacy_ends
+WHERE legacy = 1 AND legacy_ends_at IS NOT NULL AND legacy_ends_at <= :until
+  AND (legacy_ends_at <= :now OR (state <> 'revoked' AND legacy_told < CASE WHEN legacy_ends_at <= :soon THEN 2 ELSE 1 END))
+LIMIT :limit;
+
+-- name: add_legacy_use
+-- A statistic, for the report of what would break; nothing is decided by it.
+INSERT INTO legacy_use (account_id, key_id, action, day, uses, last_at)
+VALUES (:account_id, :key_id, :action, :day, :uses, :last_at)
+ON CONFLICT (account_id, key_id, action, day) DO UPDATE SET
+  uses = legacy_use.uses + excluded.uses, last_at = max(legacy_use.last_at, excluded.last_at);
+
+-- name: legacy_uses
+SELECT key_id, action, sum(uses) AS uses, max(last_at) AS last_at FROM legacy_use
+WHERE account_id = :account_id AND day >= :since GROUP BY key_id, action ORDER BY key_id, action;
 
 -- name: insert_integrator
 INSERT INTO integrator (integrator_id, name, token_hash, created_at, revoked)
@@ -485,6 +528,10 @@ DELETE FROM sign_in_try WHERE subject IN (SELECT subject FROM sign_in_try WHERE 
 -- name: prune_wallet_access
 DELETE FROM wallet_access WHERE (account_id, session_id, environment) IN
   (SELECT account_id, session_id, environment FROM wallet_access WHERE expires_at < :before LIMIT :limit);
+
+-- name: prune_legacy_uses
+DELETE FROM legacy_use WHERE (account_id, key_id, action, day) IN
+  (SELECT account_id, key_id, action, day FROM legacy_use WHERE last_at < :before LIMIT :limit);
 
 -- name: prune_messages
 -- What was given up stays readable for a while, with its reason.

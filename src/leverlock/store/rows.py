@@ -14,6 +14,7 @@ from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, Aut
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import Hold, HoldScope
+from leverlock.domain.key_terms import Scope
 from leverlock.domain.messages import Address, Channel, Message
 from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
 from leverlock.domain.requirement import ProofKind, Requirement
@@ -97,7 +98,7 @@ def challenge(row: Row) -> Challenge:
 
 def api_key(row: Row) -> ApiKey:
     (account_id, key_id, name, label, algorithm, state, upstream_id, created_at, legacy, otp_allowed) = row[:10]
-    (key_version, nonce, ciphertext, public_key) = row[10:]
+    (key_version, nonce, ciphertext, public_key, scopes, ips, edited_at, legacy_ends_at) = row[10:]
     return ApiKey(
         account_id,
         key_id,
@@ -111,6 +112,10 @@ def api_key(row: Row) -> ApiKey:
         bool(otp_allowed),
         None if ciphertext is None else SealedSecret(key_version, nonce, ciphertext),
         public_key,
+        frozenset(Scope(word) for word in scopes.split()),
+        tuple(ips.split()),
+        edited_at,
+        legacy_ends_at,
     )
 
 

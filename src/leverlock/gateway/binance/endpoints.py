@@ -1,4 +1,4 @@
-"""Every call that passes: method, path, who may make it, with which parameters, and what it means.
+"""Every call that passes: method, path, who may make it, for which scope, with which parameters, and what it means.
 
 Default deny: a pair of method and path that is not here is refused and nothing is forwarded (B64). Of what the venue
 has and this table has not, `docs/security/threats.md` says why.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from leverlock.domain.key_terms import Scope
 from leverlock.gateway.binance import forms
 from leverlock.gateway.binance.forms import Choice, Form
 
@@ -24,11 +25,15 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row. `says` is the form of what it does; None for reads and for cancels."""
+    """One row. `needs` is the scope that a key must have, None for market data alone (B63).
+
+    `says` is the form of what it does; None for reads and for cancels.
+    """
 
     method: str
     path: str
     access: Access
+    needs: Scope | None
     names: frozenset[str]
     says: Form | Choice | None = None
     cancels: str = ""  # how much, in the words of the action table
@@ -46,19 +51,20 @@ class Endpoint:
 
 
 def _public(path: str, names: str = "") -> Endpoint:
-    return Endpoint("GET", path, Access.PUBLIC, frozenset(names.split()))
+    return Endpoint("GET", path, Access.PUBLIC, None, frozenset(names.split()))
 
 
 def _read(path: str, names: str = "") -> Endpoint:
-    return Endpoint("GET", path, Access.SIGNED, frozenset(names.split()))
+    return Endpoint("GET", path, Access.SIGNED, Scope.READ, frozenset(names.split()))
 
 
 def _cancel(method: str, path: str, names: str, scope: str) -> Endpoint:
-    return Endpoint(method, path, Access.SIGNED, frozenset(names.split()), cancels=scope)
+    # Who may only read must not take another's protective orders away.
+    return Endpoint(method, path, Access.SIGNED, Scope.FUTURES, frozenset(names.split()), cancels=scope)
 
 
-def _act(method: str, path: str, says: Form | Choice) -> Endpoint:
-    return Endpoint(method, path, Access.SIGNED, says.parameters, says)
+def _act(method: str, path: str, needs: Scope, says: Form | Choice) -> Endpoint:
+    return Endpoint(method, path, Access.SIGNED, needs, says.parameters, says)
 
 
 _RANGE: Final = "startTime endTime limit"
@@ -67,21 +73,21 @@ _NAMED: Final = "symbol orderId origClientOrderId"
 _NAMED_ALGO: Final = "symbol algoId clientAlgoId"
 
 _TRADING: Final = (
-    _act("POST", "/fapi/v1/order", forms.ORDER),
-    _act("PUT", "/fapi/v1/order", forms.AMENDMENT),
-    _act("POST", "/fapi/v1/batchOrders", forms.ORDERS),
-    _act("PUT", "/fapi/v1/batchOrders", forms.AMENDMENTS),
-    _act("POST", "/fapi/v1/algoOrder", forms.CONDITIONAL),
+    _act("POST", "/fapi/v1/order", Scope.FUTURES, forms.ORDER),
+    _act("PUT", "/fapi/v1/order", Scope.FUTURES, forms.AMENDMENT),
+    _act("POST", "/fapi/v1/batchOrders", Scope.FUTURES, forms.ORDERS),
+    _act("PUT", "/fapi/v1/batchOrders", Scope.FUTURES, forms.AMENDMENTS),
+    _act("POST", "/fapi/v1/algoOrder", Scope.FUTURES, forms.CONDITIONAL),
 )
 
 _SETTINGS: Final = (
-    _act("POST", "/fapi/v1/leverage", forms.LEVERAGE),
-    _act("POST", "/fapi/v1/marginType", forms.MARGIN_MODE),
-    _act("POST", "/fapi/v1/multiAssetsMargin", forms.MULTI_ASSETS),
-    _act("POST", "/fapi/v1/positionMargin", forms.POSITION_MARGIN),
-    _act("POST", "/fapi/v1/positionSide/dual", forms.POSITION_MODE),
-    _act("POST", "/fapi/v1/adlSetting", forms.ADL),
-    _act("POST", "/sapi/v1/portfolio/delta-mode", forms.DELTA_MODE),
+    _act("POST", "/fapi/v1/leverage", Scope.FUTURES, forms.LEVERAGE),
+    _act("POST", "/fapi/v1/marginType", Scope.FUTURES, forms.MARGIN_MODE),
+    _act("POST", "/fapi/v1/multiAssetsMargin", Scope.FUTURES, forms.MULTI_ASSETS),
+    _act("POST", "/fapi/v1/positionMargin", Scope.FUTURES, forms.POSITION_MARGIN),
+    _act("POST", "/fapi/v1/positionSide/dual", Scope.FUTURES, forms.POSITION_MODE),
+    _act("POST", "/fapi/v1/adlSetting", Scope.FUTURES, forms.ADL),
+    _act("POST", "/sapi/v1/portfolio/delta-mode", Scope.FUTURES, forms.DELTA_MODE),
 )
 
 _CANCELS: Final = (
@@ -133,11 +139,12 @@ _WALLET: Final = (
     _read("/sapi/v1/asset/transfer", f"type fromSymbol toSymbol {_PAGE}"),
     _read("/sapi/v1/futures/transfer", f"asset {_PAGE}"),
     _read("/sapi/v1/account/apiRestrictions"),
-    Endpoint("GET", "/sapi/v1/margin/allPairs", Access.KEY, frozenset({"symbol"})),
+    Endpoint("GET", "/sapi/v1/margin/allPairs", Access.KEY, Scope.READ, frozenset({"symbol"})),
 )
 
 _STREAM: Final = tuple(
-    Endpoint(method, "/fapi/v1/listenKey", Access.KEY, frozenset({"listenKey"})) for method in ("POST", "PUT", "DELETE")
+    Endpoint(method, "/fapi/v1/listenKey", Access.KEY, Scope.READ, frozenset({"listenKey"}))
+    for method in ("POST", "PUT", "DELETE")
 )
 
 _MARKET: Final = (
@@ -149,7 +156,7 @@ _MARKET: Final = (
     _public("/fapi/v1/exchangeInfo"),
     _public("/fapi/v1/depth", "symbol limit"),
     _public("/fapi/v1/trades", "symbol limit"),
-    Endpoint("GET", "/fapi/v1/historicalTrades", Access.KEY, frozenset({"symbol", "limit", "fromId"})),
+    Endpoint("GET", "/fapi/v1/historicalTrades", Access.KEY, Scope.READ, frozenset({"symbol", "limit", "fromId"})),
     _public("/fapi/v1/aggTrades", f"symbol fromId {_RANGE}"),
     _public("/fapi/v1/klines", f"symbol interval {_RANGE}"),
     _public("/fapi/v1/continuousKlines", f"pair contractType interval {_RANGE}"),
