@@ -80,13 +80,18 @@ def has_invisible(text: str) -> bool:
 def _text(field: Field, value: str) -> str:
     if not value or len(value) > MAX_TEXT:
         raise ValueRefused(f"expected 1 to {MAX_TEXT} characters")
-    if not value.isascii() and unicodedata.normalize("NFC", value) != value:
+    plain = value.isascii()  # then it is in form C, and nothing in it runs from right to left
+    if not plain and unicodedata.normalize("NFC", value) != value:
         raise ValueRefused("expected text in Unicode normal form C")
     if value != value.strip() or has_invisible(value):
         raise ValueRefused("expected text without control, direction or invisible characters")
-    if field.word and any(c.isspace() or unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in value):
+    if field.word and (" " in value if plain else any(map(_parts_a_word, value))):
         raise ValueRefused("expected one word, written from left to right")
     return value
+
+
+def _parts_a_word(character: str) -> bool:
+    return character.isspace() or unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
 
 
 def _decimal(field: Field, value: str) -> str:

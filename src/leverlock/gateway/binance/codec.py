@@ -99,16 +99,17 @@ def _read_one(form: Form, parameters: Mapping[str, str]) -> Action:
     if form.action is ORDER_PLACE and parameters.get("type") in _MOVED:
         raise MovedToAlgo
     fields: dict[str, str] = dict(form.fixed)
+    aliases, constants, names = form.aliases, form.constants, form.names
     for sent, value in parameters.items():
-        if not canonical_name(sent):  # the name in a leg of a batch; others were looked at before
-            raise UnreadParameter("Not all sent parameters were read; a parameter name is not canonical.")
-        parameter = form.aliases.get(sent, sent)
-        if parameter in form.constants:
-            if value != form.constants[parameter]:
-                raise IllegalCharacters(f"Parameter '{sent}' must be {form.constants[parameter]}.")
+        parameter = aliases.get(sent, sent)
+        if parameter in constants:
+            if value != constants[parameter]:
+                raise IllegalCharacters(f"Parameter '{sent}' must be {constants[parameter]}.")
             continue
-        field = form.names.get(parameter)
+        field = names.get(parameter)
         if field is None:
+            if not canonical_name(sent):  # the name in a leg of a batch; others were looked at before
+                raise UnreadParameter("Not all sent parameters were read; a parameter name is not canonical.")
             raise UnreadParameter(f"Not all sent parameters were read; '{sent}' is not known here.")
         if field in fields:
             raise IllegalCharacters(f"Parameter '{sent}' says again what another parameter said.")
@@ -117,7 +118,7 @@ def _read_one(form: Form, parameters: Mapping[str, str]) -> Action:
             # one symbol would have two leverages here, and an order and a leverage change could pass each other.
             raise InvalidSymbol
         fields[field] = form.ours(parameter, value)
-    for constant in form.constants:
+    for constant in constants:
         if constant not in parameters:
             raise MissingParameter(constant)
     try:

@@ -66,8 +66,8 @@ class Form:
 
     def theirs(self, parameter: str, value: str) -> str:
         """The venue's word for ours."""
-        words = self.words.get(parameter, {})
-        return next((word for word, meant in words.items() if meant == value), value)
+        words = self.words.get(parameter)
+        return value if words is None else next((word for word, meant in words.items() if meant == value), value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,14 +96,18 @@ def signed_bytes(
     refused by the venue. Raises ValueError for a name that is not canonical, occurs twice, or is one of the
     gateway's own (`otp` above all: it must never reach the venue).
     """
-    pairs: list[str] = []
-    folded = set(CONTROL_NAMES)
-    for name, value in parameters:
-        key_name = name.lower()
-        if key_name in folded or not canonical_name(name):
-            raise ValueError("A parameter to be signed has a reserved, repeated or non-canonical name.")
-        folded.add(key_name)
-        pairs.append(f"{name}={value if _PLAIN.fullmatch(value) else quote(value, safe='')}")
+    given = list(parameters)
+    folded = {name.lower() for name, _ in given}
+    if (
+        len(folded) != len(given)
+        or not folded.isdisjoint(CONTROL_NAMES)
+        or not all(map(canonical_name, [name for name, _ in given]))
+    ):
+        raise ValueError("A parameter to be signed has a reserved, repeated or non-canonical name.")
+    if _PLAIN.fullmatch("".join([value for _, value in given])) is not None:
+        pairs = [f"{name}={value}" for name, value in given]
+    else:
+        pairs = [f"{name}={quote(value, safe='')}" for name, value in given]
     if receive_window is not None:
         pairs.append(f"recvWindow={receive_window}")
     pairs.append(f"timestamp={timestamp}")
@@ -148,7 +152,7 @@ def _signed_unencoded(text: bytes, key: VerifyingKey, signature: bytes, values: 
 
 
 def _timed(values: dict[str, str], in_query: int, signature: bytes, now: int) -> SignedCall:
-    order = list(values)
+    names = list(values)
     timestamp = _milliseconds(values.pop("timestamp", ""), "timestamp")
     sent_window = values.pop("recvWindow", None)
     receive_window = None if sent_window is None else _milliseconds(sent_window, "recvWindow")
@@ -164,8 +168,8 @@ def _timed(values: dict[str, str], in_query: int, signature: bytes, now: int) ->
         raise OutsideWindow("Timestamp for this request is outside of the recvWindow.")
     return SignedCall(
         parameters=MappingProxyType(values),
-        query_names=tuple([name for name in order[:in_query] if name in values]),
-        body_names=tuple([name for name in order[in_query:] if name in values]),
+        query_names=tuple([name for name in names[:in_query] if name in values]) if in_query else (),
+        body_names=tuple([name for name in names[in_query:] if name in values]) if in_query else tuple(values),
         otp=otp,
         timestamp=timestamp,
         receive_window=receive_window,
