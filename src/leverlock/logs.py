@@ -1,8 +1,8 @@
 """Logs: one JSON object per line on standard error, or readable lines on a terminal.
 
 Whatever is logged here or through the standard library, by us or by a library, passes the same redaction. An event
-cannot forge a second one: control and direction characters are escaped in both forms (B91). The id by which a caller
-can name his call stands in the access log and beside an unforeseen failure; who writes those names it himself.
+cannot forge a second one: control and direction characters are escaped in both forms (B91). What is logged while a call
+is under way holds the id by which its caller can name it (`correlation.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-from leverlock import access_log
+from leverlock import access_log, correlation
 from leverlock.redaction import redacted
 
 Event = MutableMapping[str, Any]
@@ -30,6 +30,7 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
+        _correlated,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
@@ -61,6 +62,13 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
         logger.propagate = True
     # Who started and stopped is said by us; uvicorn's own words about it are for debugging.
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, root.level) if level != "debug" else logging.DEBUG)
+
+
+def _correlated(_logger: Any, _method: str, event: Event) -> Event:
+    call = correlation.current()
+    if call is not None:
+        event.setdefault("correlation", call.id)
+    return event
 
 
 def redact(_logger: Any, _method: str, event: Event) -> Event:

@@ -100,11 +100,13 @@ def test_a_fault_says_an_id_and_nothing_else(
     assert (answer.status, answer.code) == (500, -1000), answer
     assert set(answer.json) == {"code", "msg"}
     incident = answer.json["msg"].rpartition("incident=")[2]
-    assert len(incident) == 32
+    assert len(incident) == 16
     assert CANARY not in answer.body.decode()
     assert "Fault" not in answer.body.decode()
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert [line["incident"] for line in lines if "incident" in line] == [incident]
+    [told] = [line for line in lines if line.get("exception")]
+    [access] = [line for line in lines if line.get("correlation") == incident and line["event"] == "call"]
+    assert (told["correlation"], access["status"]) == (incident, 500)
     assert live.executed() == []
     spent = live.state(alice, challenge) == "consumed"
     assert spent is (name in AFTER)

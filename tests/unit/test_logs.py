@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -14,7 +15,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from leverlock import logs
+from leverlock import correlation, logs
 from leverlock.domain.authenticator import SealedSecret
 from leverlock.redaction import LONG, REDACTED, redacted
 
@@ -181,6 +182,34 @@ def test_no_value_moves_the_cursor_of_a_terminal(value: str) -> None:
     assert written.count("\n") == 1
     assert written.endswith("\n")
     assert all(c.isprintable() for c in written.rstrip("\n"))
+
+
+def test_what_is_logged_below_a_door_carries_the_id_of_its_call(lines: Log) -> None:
+    async def call(number: int) -> str:
+        begun = correlation.begin()
+        await asyncio.sleep(0)
+        structlog.get_logger("test").info("ours", number=number)
+        await asyncio.create_task(deeper(number))
+        return begun.made
+
+    async def deeper(number: int) -> None:
+        await asyncio.sleep(0)
+        logging.getLogger("library").info("theirs", extra={"number": number})
+
+    async def calls() -> list[str]:
+        return await asyncio.gather(*(call(number) for number in range(3)))
+
+    names = asyncio.run(calls())
+    assert len(set(names)) == 3
+    found = [line for line in lines() if "number" in line]
+    assert [line["correlation"] for line in found] == [names[line["number"]] for line in found]
+    assert len(found) == 6
+    structlog.get_logger("test").info("of no call")
+    assert "correlation" not in lines()[-1]
+
+
+def test_an_id_that_nobody_asks_for_is_not_drawn() -> None:
+    assert correlation.begin().made == ""
 
 
 def test_the_level_holds_for_libraries_too() -> None:

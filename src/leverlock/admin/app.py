@@ -15,6 +15,7 @@ import structlog
 
 from leverlock.admin.desk import Desk
 from leverlock.admin.operations import perform
+from leverlock.correlation import begin
 from leverlock.domain.errors import Reason, Refused
 
 BODY_LIMIT: Final = 64 * 1024
@@ -38,6 +39,7 @@ class AdminApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        begin()
         status, answer = await self._answer(scope["method"], scope["path"].removeprefix("/"), receive)
         body = json.dumps(answer).encode()
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]

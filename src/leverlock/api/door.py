@@ -28,6 +28,7 @@ from leverlock.api.idempotency import key_of, once
 from leverlock.api.problems import MEDIA_TYPE, Edge, EdgeRefused, headers, problem
 from leverlock.api.reading import MAX_BODY, read_body, read_query
 from leverlock.app.sign_in import TOUCH_MS, live_session
+from leverlock.correlation import begin
 from leverlock.domain.errors import Reason, Refused
 from leverlock.metrics import REQUESTS, answer_lifespan
 from leverlock.ports import Transaction
@@ -117,7 +118,7 @@ class Door:
             await send({"type": "websocket.close", "code": 1000})
             return
         began = time.perf_counter()
-        correlation = self._parts.world.entropy.bytes(8).hex()
+        correlation = begin().id
         method, route = scope["method"], "none"
         try:
             endpoint, parameters = self._routes.find(method, scope["raw_path"])

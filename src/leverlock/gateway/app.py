@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +20,7 @@ from typing import Final
 import structlog
 
 from leverlock import access_log
+from leverlock.correlation import begin, current
 from leverlock.domain.action import Action, Facts
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
@@ -98,12 +98,13 @@ class Gateway:
             return
         if body is None:
             return
-        began = time.perf_counter()
+        began, correlation = time.perf_counter(), begin()
         answer = await self.answer(scope, body)
         await send_answer(send, answer)
         row = ENDPOINTS.get((scope["method"], scope["raw_path"].decode("latin-1")))
         method, route = (row.method, row.path) if row is not None else ("other", "none")
-        access_log.note("gateway", method, route, answer.status, seconds=time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        access_log.note("gateway", method, route, answer.status, seconds=seconds, correlation=correlation.made)
 
     async def answer(self, scope: Scope, body: bytes) -> Answer:
         """What to answer; every refusal is typed, and nothing is executed behind one."""
@@ -114,9 +115,9 @@ class Gateway:
                 return _refusal(problem)
         except Exception:
             # The last resort: the process lives on, the caller learns an id and nothing else (B92).
-            incident = uuid.uuid4().hex
-            _log.exception("a call failed", incident=incident)
-            return refusals.failure(incident)
+            correlation = current() or begin()
+            _log.exception("a call failed")
+            return refusals.failure(correlation.id)
 
     async def handle(self, scope: Scope, body: bytes) -> Answer:
         """One call. Raises BinanceError, ReplayRefused, SymbolBusy, Refused."""
