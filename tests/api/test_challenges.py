@@ -96,6 +96,18 @@ def denied(owner: Owner, challenge: str) -> Any:
     return owner.call("POST", f"/v1/challenges/{challenge}/denial", {"reason": "changed_mind"})
 
 
+def test_what_the_owner_refused_is_a_problem_of_its_own(deployment: Deployment) -> None:
+    owner, venue = deployment.owner(), deployment.integrator()
+    ask = {"account": owner.account_id, **order()}
+    challenge = deployment.api.call("POST", "/v1/authorize", ask, token=venue).json["challenge"]["id"]
+    assert denied(owner, challenge).status == 204
+    again = deployment.api.call("POST", "/v1/authorize", ask, token=venue)
+    assert (again.status, again.problem) == (403, "denied")
+    assert 0 < int(again.headers["retry-after"]) <= 300
+    deployment.clock.advance(deployment.limits.challenge_life_ms)
+    assert deployment.api.call("POST", "/v1/authorize", ask, token=venue).problem == "step-up-required"
+
+
 def cancelled(owner: Owner, challenge: str) -> Any:
     return owner.call("DELETE", f"/v1/challenges/{challenge}")
 

@@ -161,6 +161,35 @@ def deny(owner: Owner, challenge: Challenge, denial: Denial = Denial.CHANGED_MIN
     )
 
 
+@pytest.mark.bar("B46")
+def test_what_was_denied_is_not_asked_again_while_it_would_have_lived(deployment: Deployment) -> None:
+    owner = deployment.owner(enrolled=[FUTURES])
+    asker, other = owner.key().principal, owner.key("b").principal
+    denied = owner.asked(order(), principal=asker)
+    deployment.clock.tick(1_000)
+    deny(owner, denied)
+    with refused(Reason.DENIED) as why:
+        owner.ask(order(), principal=asker)
+    assert why.value.retry_after_ms == denied.expires_at - deployment.clock.ms
+    with refused(Reason.DENIED):  # facts that changed are no new question
+        owner.ask(order(leverage=125), principal=asker)
+    assert owner.asked(order(), principal=other)
+    assert owner.asked(order(symbol="ELSEUSDT"), principal=asker)
+    deployment.clock.ms = denied.expires_at - 1
+    with refused(Reason.DENIED):
+        owner.ask(order(), principal=asker)
+    deployment.clock.tick(1)
+    assert owner.asked(order(), principal=asker).challenge_id != denied.challenge_id
+
+
+def test_what_was_withdrawn_or_expired_may_be_asked_again(deployment: Deployment) -> None:
+    owner = deployment.owner(enrolled=[FUTURES])
+    cancel(owner, owner.asked(order()), owner.principal)
+    assert owner.asked(order())
+    deployment.clock.tick(300_000)
+    assert owner.asked(order())
+
+
 @pytest.mark.bar("B47")
 def test_anothers_challenge_is_unknown(deployment: Deployment) -> None:
     alice, bob = deployment.owner("alice", enrolled=[FUTURES]), deployment.owner("bob", enrolled=[FUTURES])

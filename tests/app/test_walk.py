@@ -89,6 +89,7 @@ class Walk(RuleBasedStateMachine):
         self.last_step = dict(self.alice.used)
         self.streak = dict.fromkeys((SPOT, FUTURES), 0)
         self.blocked = dict.fromkeys((SPOT, FUTURES), 0)
+        self.denied: dict[tuple[str, str], int] = {}  # (symbol, asker) -> until when it is not asked again
         self.disabled: set[Environment] = set()
         self.wrong_at: list[int] = []
         self.frozen = False  # the second asker, by "this was not me"
@@ -162,10 +163,13 @@ class Walk(RuleBasedStateMachine):
             if (asking.symbol, asking.principal) == (symbol, principal):
                 may.setdefault(challenge_id, set()).update({State.CANCELLED, State.EXPIRED})
         environment = SPOT if symbol == "SPOT" else FUTURES
+        denied = self.denied.get((symbol, principal), 0) > self.clock.ms
         try:
             answer = self.alice.ask(action(symbol, leverage), principal=principal)
         except Refused as why:
-            expected = {Reason.NO_USABLE_FACTOR if environment in self.disabled else Reason.TOO_MANY_CHALLENGES}
+            expected = {Reason.DENIED if denied else Reason.TOO_MANY_CHALLENGES}
+            if environment in self.disabled:
+                expected = {Reason.NO_USABLE_FACTOR}
             if self.frozen and who:
                 expected = {Reason.KEY_FROZEN}
             assert why.reason in expected, why  # noqa: PT017
@@ -173,6 +177,7 @@ class Walk(RuleBasedStateMachine):
             return
         assert isinstance(answer, Asked)
         assert environment not in self.disabled  # I7
+        assert not denied
         self.askings.setdefault(answer.challenge.challenge_id, Asking(answer.challenge, symbol, principal))
         self.changed(may, new=True)
 
@@ -369,6 +374,8 @@ class Walk(RuleBasedStateMachine):
             self.changed({})
             return
         assert state is State.PENDING or (verb == "cancel" and state is State.APPROVED)
+        if verb != "cancel":
+            self.denied[asking.symbol, asking.principal] = asking.challenge.expires_at
         if verb == "not me":
             self.mine_may_end(may)
             self.frozen = True

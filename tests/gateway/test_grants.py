@@ -272,7 +272,22 @@ def test_without_a_live_grant_nothing_reaches_the_venue(live: Live, name: str, b
     told = story(live, name)
     answer = bad(told)
     assert answer.status == 401, answer
-    assert answer.code in (-40101, -2015), answer
+    assert answer.code == (-40105 if bad is denied else -2015 if answer.code == -2015 else -40101), answer
+    assert live.executed() == []
+
+
+def test_what_the_owner_refused_is_not_rung_again_until_it_would_have_expired(live: Live) -> None:
+    told = story(live)
+    told.deny(Denial.CHANGED_MIND)
+    rings = live.kinds(told.alice).count("challenge.created")
+    live.clock.tick(60_000)
+    for _ in range(3):
+        again = told.repeat()
+        assert (again.status, again.code, again.headers["retry-after"]) == (401, -40105, "240")
+    assert live.kinds(told.alice).count("challenge.created") == rings
+    assert told.repeat(live.client(told.alice)).stepped_up  # another key's intent is another question
+    live.clock.tick(240_000)
+    assert told.repeat().stepped_up
     assert live.executed() == []
 
 

@@ -599,6 +599,20 @@ def live_challenge(stage: Stage) -> None:
 
 
 @act
+def denied_until(stage: Stage) -> None:
+    made = inserted(stage, challenge())
+    named = {"principal": made.principal, "digest": made.digest}
+    assert stage.read(lambda tx: tx.denied_until(ALICE, **named)) is None  # type: ignore[arg-type]
+    stage.act("close_challenge", made, to=State.DENIED, because="no")
+    assert stage.read(lambda tx: tx.denied_until(ALICE, **named)) == made.expires_at  # type: ignore[arg-type]
+    assert stage.read(lambda tx: tx.denied_until(ALICE, principal="key:z", digest=made.digest)) is None
+    assert stage.read(lambda tx: tx.denied_until(ALICE, principal=made.principal, digest=b"z" * 32)) is None
+    assert stage.read(lambda tx: tx.denied_until(BOB, **named)) is None  # type: ignore[arg-type]
+    stage.clock.ms = made.expires_at
+    assert stage.read(lambda tx: tx.denied_until(ALICE, **named)) is None  # type: ignore[arg-type]
+
+
+@act
 def waiting_challenges(stage: Stage) -> None:
     inserted(stage, challenge(1))
     inserted(stage, replace(challenge(2), expires_at=NOW_MS), slots=(1, 1))

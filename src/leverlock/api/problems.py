@@ -71,6 +71,7 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     Reason.CHALLENGE_EXPIRED: Row(409, "Challenge expired", "Make the call again to be asked anew.", True),
     Reason.CHALLENGE_NOT_PENDING: Row(409, "Challenge not pending", "This challenge is not waiting for an answer."),
     Reason.CHALLENGE_FAILED: Row(409, "Challenge failed", "Too many wrong answers; make the call again.", True),
+    Reason.DENIED: Row(403, "Denied", "The account's owner refused this action; he is not asked again so soon.", True),
     Reason.NOT_APPROVED: Row(409, "Not approved", "There is no live approval behind this grant."),
     Reason.GRANT_EXPIRED: Row(409, "Grant expired", "The approval was not used in time; ask again.", True),
     Reason.GRANT_SPENT: Row(409, "Grant spent", "A grant serves once, and this one has served.", True),

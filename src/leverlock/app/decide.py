@@ -44,8 +44,9 @@ class Asked:
 def ask(tx: Transaction, world: World, *, intent: Intent) -> Allowed | Asked:
     """Allow the action, or have its owner asked: the same intent twice is one challenge, one ring.
 
+    What the owner denied is not asked again while that challenge would have lived: he is not to be tired out.
     Raises Refused: ACCOUNT_LOCKED, KEY_REVOKED, KEY_FROZEN, POLICY_CHANGED, ENROLMENT_REQUIRED, NO_USABLE_FACTOR,
-    TOO_MANY_CHALLENGES, ON_HOLD.
+    TOO_MANY_CHALLENGES, DENIED, ON_HOLD.
     """
     tx.lock_account(intent.account_id)
     tx.if_refused(EventKind.ACTION_REFUSED, intent.principal, action=intent.action.type.name)
@@ -60,6 +61,9 @@ def ask(tx: Transaction, world: World, *, intent: Intent) -> Allowed | Asked:
         return Allowed(decision.why)
     if live is not None:
         return Asked(live)
+    denied = tx.denied_until(intent.account_id, principal=intent.principal, digest=digest)
+    if denied is not None:
+        raise Refused(Reason.DENIED, retry_after_ms=denied - tx.now)
     return Asked(_create(tx, world, intent=intent, digest=digest, decision=decision), new=True)
 
 

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     CHALLENGE_EXPIRED = "challenge_expired"
     CHALLENGE_NOT_PENDING = "challenge_not_pending"
     CHALLENGE_FAILED = "challenge_failed"
+    DENIED = "denied"
     NOT_APPROVED = "not_approved"
     GRANT_EXPIRED = "grant_expired"
     GRANT_SPENT = "grant_spent"

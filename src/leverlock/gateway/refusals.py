@@ -69,6 +69,7 @@ REFUSALS: Final[dict[Reason, Row]] = {
     Reason.UNKNOWN_ID: Row(401, -40104, "The challenge is expired or unknown."),
     Reason.CHALLENGE_FAILED: Row(401, -40104, "The challenge is expired or unknown."),
     Reason.CHALLENGE_NOT_PENDING: Row(401, -40104, "The challenge is expired or unknown."),
+    Reason.DENIED: Row(401, -40105, "The account's owner refused this action. Nothing was executed."),
     Reason.TOO_MANY_CHALLENGES: Row(401, -40107, "Too many challenges are waiting; answer or cancel them first."),
     Reason.STORE_UNAVAILABLE: _UNAVAILABLE,
     Reason.CLOCK_BEHIND: _UNAVAILABLE,

@@ -76,6 +76,12 @@ class ChallengeActs(UnitOfWork):
         row = self._cursor.one("live_challenge", parameters)
         return None if row is None else rows.challenge(row)
 
+    def denied_until(self, account_id: str, *, principal: str, digest: bytes) -> int | None:
+        asker = {"account_id": account_id, "principal": principal}
+        since = self.now - self._limits.challenge_life_ms
+        row = self._cursor.one("denied_until", {**asker, "digest": digest, "since": since, "now": self.now})
+        return None if row is None else row[0]
+
     def live_challenges(self, account_id: str, *, principal: str | None = None) -> list[Challenge]:
         found = [rows.challenge(row) for row in self._cursor.all("live_challenges", {"account_id": account_id})]
         return [challenge for challenge in found if principal is None or challenge.principal == principal]

@@ -259,6 +259,13 @@ SELECT account_id, challenge_id, environment, principal, action, intent, digest,
 FROM challenge
 WHERE account_id = :account_id AND principal = :principal AND digest = :digest AND state IN ('pending', 'approved');
 
+-- name: denied_until
+-- Of what this asker asked lately: `since` is as long ago as a challenge can live.
+SELECT expires_at FROM challenge
+WHERE account_id = :account_id AND principal = :principal AND created_at BETWEEN :since AND :now AND digest = :digest
+  AND state = 'denied' AND expires_at > :now
+ORDER BY created_at DESC LIMIT 1;
+
 -- name: live_challenges
 SELECT account_id, challenge_id, environment, principal, action, intent, digest, facts, requirement, rules,
   policy_version, state, created_at, expires_at, wrong_answers, closed_because, grant_hash, grant_expires_at, given
