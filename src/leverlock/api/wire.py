@@ -18,7 +18,7 @@ from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.challenge import Denial
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.totp import is_code
-from leverlock.domain.values import MAX_TEXT, Field, Kind, ValueRefused
+from leverlock.domain.values import Field, Kind, ValueRefused
 from leverlock.domain.values import text as text_field
 
 MAX_PASSWORD_TYPED: Final = 256
@@ -123,9 +123,21 @@ _WORD: Final[dict[str, Any]] = {
 }
 
 
+_ASCII_TEXT: Final[dict[str, Any]] = {
+    "description": "printable ASCII without outer spaces",
+    "extra_json_schema": {"pattern": r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$"},
+}
+
+_ASCII_WORD: Final[dict[str, Any]] = {
+    "description": "one word of printable ASCII",
+    "extra_json_schema": {"pattern": r"^[\x21-\x7e]+$"},
+}
+
+
 def _wire_type(field: Field) -> Any:
     if field.kind is Kind.TEXT:
-        return Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, **(_WORD if field.word else _TEXT))]
+        form = (_ASCII_WORD if field.word else _ASCII_TEXT) if field.ascii else (_WORD if field.word else _TEXT)
+        return Annotated[str, Meta(min_length=1, max_length=field.longest, **form)]
     if field.kind is Kind.DECIMAL:
         return Annotated[str, Meta(pattern=_DECIMAL, description="a decimal number without exponent, as text")]
     if field.kind is Kind.INTEGER:

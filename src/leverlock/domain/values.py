@@ -53,7 +53,8 @@ class Field:
 
     `bound` fields are part of what the owner approves; the others (a client's own order id, the wished form of the
     answer) are forwarded but may differ between the approved call and its repetition. A `word` is text that stands in
-    a sentence: without blanks it cannot pose as the rest of it, and nothing in it runs from right to left.
+    a sentence: without blanks it cannot pose as the rest of it, and nothing in it runs from right to left. `ascii`
+    text has no letter that looks like another script's: what says where money goes is compared by eye (B49).
     """
 
     kind: Kind
@@ -62,6 +63,8 @@ class Field:
     choices: frozenset[str] = frozenset()
     positive: bool = True
     word: bool = False
+    ascii: bool = False
+    longest: int = MAX_TEXT
 
     def canonical(self, value: str) -> str:
         """The one canonical form of `value`. Raises ValueRefused."""
@@ -78,9 +81,11 @@ def has_invisible(text: str) -> bool:
 
 
 def _text(field: Field, value: str) -> str:
-    if not value or len(value) > MAX_TEXT:
-        raise ValueRefused(f"expected 1 to {MAX_TEXT} characters")
+    if not value or len(value) > field.longest:
+        raise ValueRefused(f"expected 1 to {field.longest} characters")
     plain = value.isascii()  # then it is in form C, and nothing in it runs from right to left
+    if field.ascii and not plain:
+        raise ValueRefused("expected letters, digits and signs of ASCII alone")
     if not plain and unicodedata.normalize("NFC", value) != value:
         raise ValueRefused("expected text in Unicode normal form C")
     if value != value.strip() or has_invisible(value):
@@ -147,6 +152,14 @@ def text(*, required: bool = False, bound: bool = True) -> Field:
 
 def word(*, required: bool = False, bound: bool = True) -> Field:
     return Field(Kind.TEXT, required, bound, word=True)
+
+
+def ascii_word(*, required: bool = False) -> Field:
+    return Field(Kind.TEXT, required, word=True, ascii=True)
+
+
+def ascii_text(*, required: bool = False, longest: int = MAX_TEXT) -> Field:
+    return Field(Kind.TEXT, required, ascii=True, longest=longest)
 
 
 def decimal(*, required: bool = False, positive: bool = True) -> Field:

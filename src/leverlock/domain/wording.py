@@ -6,6 +6,7 @@ What the owner reads in a terminal, in a ring or behind a link is what the diges
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +34,10 @@ def describe(intent: bytes, facts: bytes) -> Description:
         leg_facts = known[number - 1] if number <= len(known) else {}
         headlines.append(_headline(leg["action"], leg["fields"], leg_facts))
         prefix = f"{number}. " if len(legs) > 1 else ""
-        lines += [(prefix + name.replace("_", " "), value) for name, value in sorted(leg["fields"].items())]
+        for name, value in sorted(leg["fields"].items()):
+            lines.append((prefix + name.replace("_", " "), value))
+            if not value.isascii():
+                lines.append((prefix + name.replace("_", " ") + ", letter by letter", _letters(value)))
         lines += [
             (prefix + name.replace("_", " ") + " at the venue", value) for name, value in sorted(leg_facts.items())
         ]
@@ -42,6 +46,12 @@ def describe(intent: bytes, facts: bytes) -> Description:
     if stored.get("target"):
         lines.append(("account at the venue", stored["target"]))
     return Description(" + ".join(headlines), tuple(lines))
+
+
+def _letters(value: str) -> str:
+    """What lies beyond ASCII by number and name: a Cyrillic letter looks like a Latin one."""
+    named = (f"{c} is U+{ord(c):04X} {unicodedata.name(c, 'without a name')}" for c in value if not c.isascii())
+    return "; ".join(dict.fromkeys(named))
 
 
 _PLACED = {"futures.order.place", "futures.conditional_order.place", "futures.order.amend"}

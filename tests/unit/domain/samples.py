@@ -16,6 +16,8 @@ _VALUES = {
 
 def values(field: Field) -> list[str]:
     """Two or more canonical values of a field, each meaning something else; one where it has only one choice."""
+    if field.ascii:
+        return ["0xAb12", "T9yD", "bc1q7"]
     return sorted(field.choices) if field.kind is Kind.CHOICE else _VALUES[field.kind]
 
 

@@ -15,17 +15,23 @@ from leverlock.domain.values import (
     MAX_TEXT,
     Field,
     ValueRefused,
+    ascii_text,
+    ascii_word,
     boolean,
     choice,
     decimal,
     has_invisible,
     integer,
     text,
+    word,
 )
 
 SIGNED = decimal(positive=False)
 FIELDS = {
     "text": text(),
+    "word": word(),
+    "ascii text": ascii_text(),
+    "ascii word": ascii_word(),
     "decimal": decimal(),
     "signed": SIGNED,
     "integer": integer(),
@@ -286,3 +292,33 @@ def test_kept_text_is_nfc() -> None:
     kept = [t for t in ("".join(chance.choices("aéñ\u0301한가ω", k=4)) for _ in range(2_000)) if canonical(text(), t)]
     assert kept
     assert all(unicodedata.is_normalized("NFC", t) for t in kept)
+
+
+@pytest.mark.bar("B49")
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "0x\u0430b12",  # a Cyrillic letter for a Latin one
+        "0xab\u202e21",  # from here on from right to left
+        "0xab\u200b12",  # shows nothing
+        "0xab12\uff11",  # a full-width digit
+        "\u05d00xab12",
+        "0xab12\n",
+        "0xab12\x00",
+        "0xab12\x1b[2K",
+        " 0xab12",
+        "0xab12 ",
+        "",
+        "x" * 257,
+    ],
+)
+def test_what_says_where_money_goes_has_no_letter_that_looks_like_another(hostile: str) -> None:
+    assert canonical(ascii_word(), hostile) is None
+    assert canonical(ascii_text(), hostile) is None
+    assert canonical(ascii_word(), "0xab12") == canonical(ascii_text(), "0xab12") == "0xab12"
+
+
+def test_a_word_has_no_blank_and_a_text_may() -> None:
+    assert canonical(ascii_word(), "for Bob") is None
+    assert canonical(ascii_text(), "for Bob") == "for Bob"
+    assert canonical(ascii_text(longest=3), "1234") is None

@@ -80,3 +80,15 @@ def test_an_unknown_leverage_is_said() -> None:
 )
 def test_a_setting_says_what_it_does(name: str, fields: dict[str, str], headline: str) -> None:
     assert described(parse(ACTIONS[name], fields)).headline == headline
+
+
+@pytest.mark.bar("B49")
+def test_letters_beyond_ascii_are_named() -> None:
+    """Both read BTCUSDT on most screens."""
+    order = {"side": "BUY", "type": "MARKET", "quantity": "1"}
+    latin = dict(described(parse(ORDER_PLACE, {**order, "symbol": "BTCUSDT"})).lines)
+    cyrillic = dict(described(parse(ORDER_PLACE, {**order, "symbol": "\u0412TCUSD\u0422"})).lines)
+    assert "symbol, letter by letter" not in latin
+    assert cyrillic["symbol, letter by letter"] == (
+        "\u0412 is U+0412 CYRILLIC CAPITAL LETTER VE; \u0422 is U+0422 CYRILLIC CAPITAL LETTER TE"
+    )
