@@ -333,18 +333,26 @@ class Stack:
         account.recovery_codes[environment] = done["recovery_codes"]
 
     def approve(
-        self, account: Account, challenge_ids: Sequence[str], code: str | None = None, *, password: str = ""
+        self,
+        account: Account,
+        challenge_ids: Sequence[str],
+        code: str | None = None,
+        *,
+        password: str = "",
+        environment: Environment = Environment.FUTURES,
+        state: str = "approved",
     ) -> str:
-        """The owner answers these challenges with `code`, or with the next one of his Futures app; the code.
+        """The owner answers these challenges with `code`, or with the next one of that market's app; the code.
 
-        Raises NotApproved with the reason.
+        `state`: what the answer leaves them in; the first layer of a movement leaves it pending. Raises NotApproved
+        with the reason.
         """
-        given = account.next_code() if code is None else code
+        given = account.next_code(environment) if code is None else code
         wanted = {"challenges": list(challenge_ids), "code": given} | ({"password": password} if password else {})
         answer = self.api("POST", "/v1/proofs", wanted, token=account.token)
         if answer.status != 200:
             raise NotApproved(answer.reason)
-        assert {one["state"] for one in answer.json["approved"]} == {"approved"}
+        assert {one["state"] for one in answer.json["approved"]} == {state}
         return given
 
     def waiting(self, account: Account) -> list[dict[str, Any]]:

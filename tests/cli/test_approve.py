@@ -113,7 +113,7 @@ class Scene:
 def scene(installation: Installation, venue: PaperVenue, tmp_path: Path) -> Iterator[Scene]:
     """A running server, an owner with Futures protection, and a bot whose symbol stands at 75x."""
     account = venue.create_account({"futures": {"USDT": "100000"}})
-    venue_key = venue.create_key(account, ips=["127.0.0.1"])
+    venue_key = venue.create_key(account, ips=["127.0.0.1"], permitsUniversalTransfer=True)
     venue.set_price(SYMBOL, "60000")
     (tmp_path / "venue-key").write_text(venue_key.api_key)
     (tmp_path / "venue-secret").write_text(venue_key.secret)
@@ -176,6 +176,64 @@ def test_several_are_approved_with_one_code_and_others_denied(scene: Scene) -> N
         third: "denied",
     }
     assert installation.json("approve", "--login", "alice")["challenges"] == []
+
+
+TRANSFER = {"type": "UMFUTURE_MAIN", "asset": "USDT", "amount": "250"}
+
+
+@pytest.mark.mission("M17")
+def test_a_transfer_is_approved_in_two_layers_by_command(scene: Scene) -> None:
+    """Without a terminal one run gives one code: the first opens the wallet, the second moves the funds."""
+    installation, owner, bot, path = scene.installation, scene.owner, scene.bot, "/sapi/v1/asset/transfer"
+    asked = bot.call("POST", path, **TRANSFER)
+    assert asked.code == -40101, asked
+    challenge = re.search(r"challenge=(ch_\w+)", asked.text)[1]  # type: ignore[index]
+
+    def run() -> Any:
+        return installation("approve", "--login", "alice", "--challenge", challenge, "--json",
+                            environment={"LEVERLOCK_CODE": owner.code()})  # fmt: skip
+
+    first = run()
+    assert first.code == 0, first
+    assert first.json["answered"] == [{"challenge": challenge, "state": "pending", "requires": ["password", "totp"]}]
+    assert "requires wallet, then password and totp" in first.err
+    assert "Nothing moves yet" in first.err
+    assert "run this again with a later code" in first.err
+    assert bot.call("POST", path, **TRANSFER).code == -40101
+    second = run()
+    assert second.json["answered"][0]["state"] == "approved", second
+    assert "authorise exactly this movement" in second.err
+    assert "transfer 250 USDT from UMFUTURE to MAIN" in second.err
+    assert bot.call("POST", path, **TRANSFER).status == 200
+
+
+@pytest.mark.mission("M17")
+def test_a_transfer_is_approved_in_two_layers_in_a_terminal(scene: Scene) -> None:
+    path = "/sapi/v1/asset/transfer"
+    assert scene.bot.call("POST", path, **TRANSFER).code == -40101
+    terminal = Terminal(scene.installation, "approve", "--login", "alice")
+    terminal.expect("Password: ")
+    terminal.type(PASSWORD)
+    shown = terminal.expect("> ")
+    assert "requires wallet, then password and totp" in shown
+    terminal.type("1")
+    assert "First of two answers" in terminal.expect("Futures code for 1: ")
+    code = scene.owner.code()
+    terminal.type(code)
+    assert "authorise exactly this movement" in terminal.expect("Later Futures code for 1: ")
+    terminal.type(code)  # it has served
+    terminal.expect("Master password: ")
+    terminal.type(PASSWORD)
+    assert "already" in terminal.expect("> ")
+    assert scene.bot.call("POST", path, **TRANSFER).code == -40101
+    terminal.type("1")
+    terminal.expect("Later Futures code for 1: ")
+    terminal.type(scene.owner.code())
+    terminal.expect("Master password: ")
+    terminal.type(PASSWORD)
+    assert "approved: ch_" in terminal.expect("Nothing waits for you.")
+    assert terminal.close() == 0
+    assert scene.bot.call("POST", path, **TRANSFER).status == 200
 
 
 def test_this_was_not_me_freezes_the_key(scene: Scene) -> None:

@@ -32,7 +32,10 @@ import uvicorn
 import uvloop
 
 from leverlock.app import accounts, api_keys
+from leverlock.app.closing import close
+from leverlock.app.prove import Advanced
 from leverlock.domain.api_key import KeyAlgorithm
+from leverlock.domain.challenge import State
 from leverlock.domain.environment import Environment
 from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import Limits
@@ -40,6 +43,7 @@ from leverlock.domain.messages import Channel
 from leverlock.gateway.app import Gateway, GatewayParts
 from leverlock.gateway.http_protocol import StrictHttpProtocol
 from leverlock.gateway.venue import Venues
+from leverlock.ports import Transaction
 from leverlock.store.snapshot import Snapshot
 from venue_process import PaperVenue, VenueKey, signature_of
 from world import TRADES, Deployment, Owner, SettableClock
@@ -254,8 +258,13 @@ class Live:
         enrolled: Sequence[Environment] = (Environment.FUTURES,),
         leverage: Mapping[str, int] | None = None,
         ring: bool = False,
+        balances: Mapping[str, Mapping[str, str]] | None = None,
+        **rights: bool,
     ) -> Party:
-        """A new owner with an account of his own at the venue; `leverage` is set there, behind our back."""
+        """A new owner with an account of his own at the venue; `leverage` is set there, behind our back.
+
+        `balances` by wallet and asset; `rights` of the venue's key, such as `enableWithdrawals`.
+        """
         deployment = self.deployment
         self._names += 1
         owner = deployment.owner(f"owner{self._names}")
@@ -270,8 +279,8 @@ class Live:
                     by="test:",
                 )
             )
-        venue_account = self.venue.create_account({"futures": {"USDT": "1000000"}})
-        venue_key = self.venue.create_key(venue_account)
+        venue_account = self.venue.create_account({"futures": {"USDT": "1000000"}, **(balances or {})})
+        venue_key = self.venue.create_key(venue_account, **rights)
         upstream = deployment.run(
             lambda tx: api_keys.connect_upstream(
                 tx,
@@ -317,8 +326,23 @@ class Live:
         return Client(self, VenueKey(made.key.api_key, made.secret), made.key.key_id)
 
     def approve(self, party: Party, *challenges: str) -> None:
-        """The owner answers with a fresh code."""
-        party.owner.prove(*challenges)
+        """The owner answers with fresh codes of the challenges' environment, in as many layers as it takes."""
+        found = [self.deployment.read(lambda tx, one=one: tx.challenge(party.account_id, one)) for one in challenges]
+        waiting = [challenge for challenge in found if challenge is not None]
+        assert len(waiting) == len(challenges)
+        while isinstance(party.owner.prove(*waiting)[0], Advanced):
+            pass
+
+    def end_challenges(self, party: Party, *, keep: str = "") -> None:
+        """Close what waits, so that slots do not run out."""
+
+        def close_all(tx: Transaction) -> None:
+            tx.lock_account(party.account_id)
+            for challenge in tx.live_challenges(party.account_id):
+                if challenge.challenge_id != keep:
+                    close(tx, challenge, to=State.CANCELLED, because="test", principal="test:")
+
+        self.deployment.run(close_all)
 
     def set_leverage(self, party: Party, leverage: int, symbol: str = SYMBOL) -> None:
         """At the venue with the venue's own key, behind our back."""

@@ -29,6 +29,7 @@ class Action:
     path: str
     params: Callable[[Any], dict[str, Any]]
     other: dict[str, Any] = field(default_factory=dict)  # none where the only other value would be no change
+    environment: Environment = Environment.FUTURES
 
     def call(self, bot: Client, found: Any, **changes: Any) -> Answer:
         return bot.call(self.method, self.path, self.params(found) | changes)
@@ -52,6 +53,14 @@ def isolated_position(live: Live, party: Party) -> None:
         assert live.venue.signed(party.venue_key, "POST", path, params, where="body").status == 200
 
 
+def owner_of_all(live: Live, *environments: Environment) -> Party:
+    """With funds in every wallet, a venue key that may move them, and high leverage."""
+    funded = {wallet: {"USDT": "1000"} for wallet in ("spot", "margin", "funding")}
+    rights = dict.fromkeys(("enableWithdrawals", "permitsUniversalTransfer", "enableMargin"), True)
+    return live.party(enrolled=environments, leverage={SYMBOL: 75, "ETHUSDT": 75}, balances=funded, **rights)
+
+
+WITHDRAWAL = {"coin": "USDT", "network": "ETH", "address": "0x" + "ab" * 20, "amount": "5"}
 AMEND_LEG = {"symbol": SYMBOL, "side": "BUY", "quantity": "0.02", "price": "57500"}
 GATED: dict[str, Action] = {
     "order": Action(nothing, "POST", "/fapi/v1/order", lambda _: {**LEG}, {"quantity": "0.02"}),
@@ -94,6 +103,74 @@ GATED: dict[str, Action] = {
         lambda _: {"symbol": SYMBOL, "amount": "1.5", "type": "2"},
         {"amount": "1.4"},
     ),
+    "ADL setting": Action(
+        nothing, "POST", "/fapi/v1/adlSetting", lambda _: {"symbol": SYMBOL, "rank": "LOWERED"}, {"rank": "STANDARD"}
+    ),
+    "delta mode": Action(
+        nothing, "POST", "/sapi/v1/portfolio/delta-mode", lambda _: {"deltaEnabled": "true"}, {"deltaEnabled": "false"}
+    ),
+    "transfer out of futures": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/asset/transfer",
+        lambda _: {"type": "UMFUTURE_MAIN", "asset": "USDT", "amount": "5"},
+        {"type": "UMFUTURE_FUNDING"},
+    ),
+    "transfer out of futures, older door": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/futures/transfer",
+        lambda _: {"type": "2", "asset": "USDT", "amount": "5"},
+        {"amount": "5.00000001"},
+    ),
+    "transfer out of spot": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/asset/transfer",
+        lambda _: {"type": "MAIN_UMFUTURE", "asset": "USDT", "amount": "5"},
+        {"amount": "6"},
+        Environment.SPOT,
+    ),
+    "transfer out of margin": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/asset/transfer",
+        lambda _: {"type": "MARGIN_MAIN", "asset": "USDT", "amount": "5"},
+        {"asset": "USDC"},
+        Environment.MARGIN,
+    ),
+    "withdrawal": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/capital/withdraw/apply",
+        lambda _: WITHDRAWAL,
+        {"address": "0x" + "cd" * 20},
+        Environment.SPOT,
+    ),
+    "withdrawal with a questionnaire": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/localentity/withdraw/apply",
+        lambda _: {**WITHDRAWAL, "questionnaire": '{"isAddressOwner":1}'},
+        {"questionnaire": '{"isAddressOwner":2}'},
+        Environment.SPOT,
+    ),
+    "borrowing": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/margin/borrow-repay",
+        lambda _: {"asset": "USDT", "amount": "5", "isIsolated": "FALSE", "type": "BORROW"},
+        {"amount": "6"},
+        Environment.MARGIN,
+    ),
+    "borrowing, older door": Action(
+        nothing,
+        "POST",
+        "/sapi/v1/margin/loan",
+        lambda _: {"asset": "USDT", "amount": "5"},
+        {"amount": "6"},
+        Environment.MARGIN,
+    ),
 }
 
 
@@ -130,8 +207,8 @@ class Story:
 
 
 def story(live: Live, name: str = "order", *, otp_allowed: bool = False) -> Story:
-    alice = live.party(leverage={SYMBOL: 75, "ETHUSDT": 75})
     action = GATED[name]
+    alice = owner_of_all(live, action.environment)
     found = action.prepare(live, alice)
     bot = live.client(alice, otp_allowed=otp_allowed)
     asked = action.call(bot, found)
@@ -209,7 +286,7 @@ def failed(told: Story) -> Answer:
     owner = told.alice.owner
     for _ in range(5):
         with refused(Reason.WRONG_CODE):
-            owner.prove(told.asked.challenge, code=owner.wrong_code())
+            owner.prove(told.asked.challenge, code=owner.wrong_code(told.action.environment))
     assert told.live.state(told.alice, told.asked.challenge) == "failed"
     return told.repeat()
 
@@ -222,7 +299,7 @@ def of_another_key(told: Story) -> Answer:
 def of_another_account(told: Story) -> Answer:
     told.approve()
     live = told.live
-    mallory = live.party(leverage={SYMBOL: 75, "ETHUSDT": 75})
+    mallory = owner_of_all(live, told.action.environment)
     found = told.action.prepare(live, mallory)
     live.venue.clear_calls()
     return told.action.call(live.client(mallory), found)
@@ -234,11 +311,11 @@ def of_another_field(told: Story) -> Answer:
 
 
 def with_a_code_it_may_not_send(told: Story) -> Answer:
-    return told.repeat(otp=told.alice.owner.fresh_code())
+    return told.repeat(otp=told.alice.owner.fresh_code(told.action.environment))
 
 
 def with_a_code_in_a_header_it_may_not_send(told: Story) -> Answer:
-    code = told.alice.owner.fresh_code()
+    code = told.alice.owner.fresh_code(told.action.environment)
     params = told.action.params(told.found)
     return told.bot.call(told.action.method, told.action.path, params, headers={"Leverlock-Code": code})
 
@@ -322,7 +399,7 @@ def test_a_changed_field_is_another_action_and_the_first_grant_lives_on(live: Li
         "goodTillDate": "1900000000000",
     }
     for name, value in changes.items():
-        live.deployment.run(lambda tx: make_room(tx, alice, keep=asked.challenge))
+        live.end_challenges(alice, keep=asked.challenge)
         answer = bot.order(**(fields | {name: value}))
         assert answer.stepped_up, (name, answer)
         assert answer.challenge != asked.challenge, name
@@ -337,17 +414,6 @@ def test_a_changed_field_is_another_action_and_the_first_grant_lives_on(live: Li
     assert passed.status == 200, passed
     assert passed.json["clientOrderId"] == "mine"
     assert live.state(alice, asked.challenge) == "consumed"
-
-
-def make_room(tx: Any, alice: Party, *, keep: str) -> None:
-    """End the other challenges, so that slots do not run out."""
-    from leverlock.app.closing import close
-    from leverlock.domain.challenge import State
-
-    tx.lock_account(alice.account_id)
-    for challenge in tx.live_challenges(alice.account_id):
-        if challenge.challenge_id != keep:
-            close(tx, challenge, to=State.CANCELLED, because="test", principal="test:")
 
 
 @pytest.mark.bar("B44")
@@ -759,7 +825,7 @@ def test_a_key_opens_ten_challenges_in_ten_minutes(live: Live) -> None:
     for number in range(12):
         answer = bot.order(quantity=f"0.{number + 10}")
         codes.append(answer.code)
-        live.deployment.run(lambda tx: make_room(tx, alice, keep=""))
+        live.end_challenges(alice)
     assert codes == [-40101] * 10 + [-40107] * 2
     live.clock.tick(600_001)
     assert bot.order().stepped_up

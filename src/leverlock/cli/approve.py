@@ -13,7 +13,7 @@ from leverlock.cli.api_client import ApiClient
 from leverlock.cli.options import Config, Json, PasswordFile
 from leverlock.cli.output import CommandError, Exit, note, tell
 from leverlock.cli.owner import api_address, digits, sign_in
-from leverlock.cli.secret_input import secret
+from leverlock.cli.secret_input import is_typed, secret
 
 MOST = 5  # challenges that one code may approve together (semantics 12)
 POLL_SECONDS = 1.0
@@ -96,8 +96,7 @@ def _answer_named(
             raise CommandError("not all of these challenges wait for an answer")
         for one in marked:
             note("\n".join(_shown(one)))
-        code = secret("code", file=code_file, prompt="Code")
-        answered += _prove(api, marked, code, password)
+        answered += _prove(api, marked, password, code_file)
     return {"answered": answered}
 
 
@@ -130,8 +129,7 @@ def _act(api: ApiClient, waiting: list[dict[str, Any]], words: list[str], passwo
             api.call("POST", f"/v1/challenges/{one['id']}/denial", {"reason": reason})
             print("Denied." if verb == "d" else "Denied; the key that asked is frozen.")
     elif marked:
-        code = secret("code", file=None, prompt=f"{marked[0]['environment'].capitalize()} code for {len(marked)}")
-        for one in _prove(api, marked, code, password):
+        for one in _prove(api, marked, password):
             print(f"{one['state']}: {one['challenge']}. The client repeats its call now.")
 
 
@@ -144,13 +142,40 @@ def _marked(waiting: list[dict[str, Any]], words: list[str]) -> list[dict[str, A
     return [waiting[number - 1] for number in numbers]
 
 
-def _prove(api: ApiClient, marked: list[dict[str, Any]], code: str, password: str) -> list[dict[str, Any]]:
-    body: dict[str, Any] = {"challenges": [one["id"] for one in marked], "code": digits(code)}
-    if any("password" in one["requires"] for one in marked):
-        # "Typed anew" is what the action asks for: the one of the sign-in a moment ago is not enough at a terminal.
-        body["password"] = secret("password", file=None, prompt="Master password") if os.isatty(0) else password
-    approved: list[dict[str, Any]] = api.call("POST", "/v1/proofs", body)["approved"]
-    return approved
+def _prove(
+    api: ApiClient, marked: list[dict[str, Any]], password: str, code_file: Path | None = None
+) -> list[dict[str, Any]]:
+    """Answer in as many layers as it takes. Before each is said what it does; only who types can be asked twice."""
+    ids = [one["id"] for one in marked]
+    market = str(marked[0]["environment"]).capitalize()
+    opened = any("wallet" in one.get("given", ()) for one in marked)
+    while True:
+        requires = {word for one in marked for word in one["requires"]}
+        layer = {"wallet"} if "wallet" in requires else requires
+        _say_what_it_does(market, layer, opened=opened)
+        body: dict[str, Any] = {"challenges": ids}
+        if layer & {"wallet", "totp"}:
+            prompt = f"{'Later ' if opened else ''}{market} code for {len(ids)}"
+            body["code"] = digits(secret("code", file=code_file, prompt=prompt))
+        if "password" in layer:
+            # "Typed anew" is what the action asks for: that of the sign-in a moment ago is not enough at a terminal.
+            body["password"] = secret("password", file=None, prompt="Master password") if os.isatty(0) else password
+        answered: list[dict[str, Any]] = api.call("POST", "/v1/proofs", body)["approved"]
+        left = {done["challenge"]: done["requires"] for done in answered if "requires" in done}
+        marked = [{**one, "requires": left[one["id"]]} for one in marked if one["id"] in left]
+        if not marked:
+            return answered
+        opened = True
+        if not is_typed("code", file=code_file):
+            note(f"The {market} wallet is open for this movement; run this again with a later code.")
+            return answered
+
+
+def _say_what_it_does(market: str, layer: set[str], *, opened: bool) -> None:
+    if layer == {"wallet"}:
+        note(f"First of two answers: a code that opens the {market} wallet. Nothing moves yet.")
+    elif opened:
+        note(f"The {market} wallet is open. The master password and a later code authorise exactly this movement.")
 
 
 def _shown(one: dict[str, Any], number: int | None = None) -> list[str]:
@@ -160,7 +185,9 @@ def _shown(one: dict[str, Any], number: int | None = None) -> list[str]:
     width = max((len(label) for label, _ in one["lines"]), default=0)
     details = [f"     {label.ljust(width)}  {value}" for label, value in one["lines"]]
     asked = f"     asked by {one['asked_by']}, {one['environment']}, {left} s left, requires "
-    return [title, *details, asked + " and ".join(one["requires"]), ""]
+    first = ["wallet"] if "wallet" in one["requires"] else []
+    rest = " and ".join(word for word in one["requires"] if word not in first)
+    return [title, *details, asked + ", then ".join([*first, rest]), ""]
 
 
 def _id(text: str) -> str:

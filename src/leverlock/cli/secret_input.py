@@ -32,6 +32,13 @@ def secret(name: str, *, file: Path | None, prompt: str, confirm: bool = False) 
     return _typed(prompt, confirm=confirm)
 
 
+def is_typed(name: str, *, file: Path | None) -> bool:
+    """Whether this secret is typed each time it is asked for, so that a second one can be asked for."""
+    variable = f"LEVERLOCK_{name.upper()}"
+    given = file is not None or os.environ.get(f"{variable}_FILE") or os.environ.get(variable)
+    return not given and sys.stdin.isatty()
+
+
 def _read(file: Path) -> str:
     try:
         text = sys.stdin.read(MOST) if str(file) == "-" else file.read_text(encoding="utf-8")

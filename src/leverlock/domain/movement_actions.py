@@ -12,25 +12,38 @@ from leverlock.domain.action import ActionType
 from leverlock.domain.environment import MARKETS, Environment
 from leverlock.domain.hold import HoldScope
 from leverlock.domain.requirement import ProofKind, Requirement
-from leverlock.domain.values import Field, decimal, text, word
+from leverlock.domain.values import Field, ascii_text, ascii_word, boolean, decimal, text, word
 
 _TWO_LAYERS: Final = Requirement.of(ProofKind.WALLET, ProofKind.MOVEMENT)
 
 _WITHDRAWAL: Final[dict[str, Field]] = {
     "asset": word(required=True),
     "network": word(),
-    "address": word(required=True),
-    "memo": text(),
+    "address": ascii_word(required=True),
+    "memo": ascii_text(),
     "amount": decimal(required=True),
+    "wallet": word(),  # which pocket of the market it is taken from, where there are several
+    "fee_to_receiver": boolean(),
+    "label": text(),  # the name under which the venue keeps the address
+    "declaration": ascii_text(longest=2048),  # what is stated about the receiver where a travel rule asks for it
     "client_id": word(bound=False),
 }
 
 _TRANSFER: Final[dict[str, Field]] = {
     "asset": word(required=True),
     "amount": decimal(required=True),
+    "from": word(),  # which wallet of the market, where there are several
     "to": word(required=True),
-    "symbol": word(),  # the isolated margin account it concerns, where it does
+    "from_symbol": word(),  # the isolated margin account that it leaves, or goes to
+    "to_symbol": word(),
     "client_id": word(bound=False),
+}
+
+_LOAN: Final[dict[str, Field]] = {
+    "asset": word(required=True),
+    "amount": decimal(required=True),
+    "isolated": boolean(),
+    "symbol": word(),
 }
 
 WALLET_OPEN: Final = {
@@ -75,12 +88,17 @@ MARGIN_BORROW: Final = ActionType(
     environment=Environment.MARGIN,
     gated=True,
     title="Borrow on margin",
-    fields={
-        "asset": word(required=True),
-        "amount": decimal(required=True),
-        "symbol": word(),
-    },
+    fields=_LOAN,
     held_by=HoldScope.OPENING,
 )
 
-MOVEMENTS: Final = (*WITHDRAW.values(), *TRANSFER_OUT.values(), MARGIN_BORROW)
+# It takes debt away, as a cancel takes an order away: stopping it would be a loss of its own.
+MARGIN_REPAY: Final = ActionType(
+    name="margin.repay",
+    environment=Environment.MARGIN,
+    gated=False,
+    title="Repay a margin loan",
+    fields=_LOAN,
+)
+
+MOVEMENTS: Final = (*WITHDRAW.values(), *TRANSFER_OUT.values(), MARGIN_BORROW, MARGIN_REPAY)

@@ -10,6 +10,7 @@ from typing import Final
 
 from leverlock.domain.action import UNKNOWN, ActionType, AttributeValue, Facts, Unknown
 from leverlock.domain.environment import Environment
+from leverlock.domain.hold import HoldScope
 from leverlock.domain.requirement import ProofKind, Requirement
 from leverlock.domain.values import Kind, boolean, choice, decimal, integer, word
 
@@ -47,6 +48,7 @@ POSITION_MARGIN_CHANGE: Final = ActionType(
     },
     facts={"leverage": integer()},
     legacy_exempt=True,
+    held_by=HoldScope.OPENING,
 )
 
 _FULL_REAUTHENTICATION: Final = Requirement.of(ProofKind.PASSWORD, ProofKind.TOTP)

@@ -9,9 +9,11 @@ import json
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from leverlock.domain.actions import ACTIONS
+from leverlock.domain.environment import MARKETS, Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,17 @@ def describe(intent: bytes, facts: bytes) -> Description:
         lines += [
             (prefix + name.replace("_", " ") + " at the venue", value) for name, value in sorted(leg_facts.items())
         ]
+        # What is left out is the venue's to choose, so it is said: money has been lost by a missing memo.
+        unsaid = _UNSAID if leg["action"].endswith(".withdraw") else {}
+        lines += [(prefix + name, text) for name, text in unsaid.items() if name not in leg["fields"]]
         if "leverage" not in leg_facts and leg["action"] in _PLACED:
             lines.append((prefix + "leverage at the venue", "unknown"))
     if stored.get("target"):
         lines.append(("account at the venue", stored["target"]))
     return Description(" + ".join(headlines), tuple(lines))
+
+
+_UNSAID: Final = {"network": "not said: the venue chooses", "memo": "none"}
 
 
 def _letters(value: str) -> str:
@@ -57,18 +65,6 @@ def _letters(value: str) -> str:
 _PLACED = {"futures.order.place", "futures.conditional_order.place", "futures.order.amend"}
 
 
-_SETTINGS: Final[Mapping[str, Callable[[Mapping[str, str]], str]]] = {
-    "futures.multi_assets.set": lambda f: f"switch multi-assets mode {_on(f['multi_assets'])}",
-    "futures.delta_mode.set": lambda f: f"switch delta mode {_on(f['delta_mode'])}",
-    "futures.position_margin.change": lambda f: (
-        f"add {f['amount']} margin to {_position(f)}"
-        if f["direction"] == "ADD"
-        else f"take {f['amount']} margin out of {_position(f)}"
-    ),
-    "futures.adl.set": lambda f: f"set auto-deleveraging rank of {_position(f)} to {f['rank'].lower()}",
-}
-
-
 def _on(flag: str) -> str:
     return "on" if flag == "true" else "off"
 
@@ -76,6 +72,40 @@ def _on(flag: str) -> str:
 def _position(fields: Mapping[str, str]) -> str:
     side = fields.get("position_side", "BOTH")
     return fields["symbol"] if side == "BOTH" else f"{fields['symbol']} {side.lower()}"
+
+
+def _position_margin(fields: Mapping[str, str]) -> str:
+    if fields["direction"] == "ADD":
+        return f"add {fields['amount']} margin to {_position(fields)}"
+    return f"take {fields['amount']} margin out of {_position(fields)}"
+
+
+def _withdrawal(fields: Mapping[str, str]) -> str:
+    network = f" over {fields['network']}" if "network" in fields else ""
+    memo = f" with memo {json.dumps(fields['memo'])}" if "memo" in fields else ""
+    return f"withdraw {fields['amount']} {fields['asset']}{network} to {fields['address']}{memo}"
+
+
+def _transfer(market: Environment, fields: Mapping[str, str]) -> str:
+    source = fields.get("from", f"the {market.label} wallet")
+    return f"transfer {fields['amount']} {fields['asset']} from {source} to {fields['to']}"
+
+
+def _loan(verb: str, fields: Mapping[str, str]) -> str:
+    account = f"isolated margin of {fields['symbol']}" if "symbol" in fields else "margin"
+    return f"{verb} {fields['amount']} {fields['asset']} on {account}"
+
+
+_HEADLINES: Final[Mapping[str, Callable[[Mapping[str, str]], str]]] = {
+    "futures.multi_assets.set": lambda f: f"switch multi-assets mode {_on(f['multi_assets'])}",
+    "futures.delta_mode.set": lambda f: f"switch delta mode {_on(f['delta_mode'])}",
+    "futures.position_margin.change": _position_margin,
+    "futures.adl.set": lambda f: f"set auto-deleveraging rank of {_position(f)} to {f['rank'].lower()}",
+    "margin.borrow": partial(_loan, "borrow"),
+    "margin.repay": partial(_loan, "repay"),
+    **{f"{market}.withdraw": _withdrawal for market in MARKETS},
+    **{f"{market}.transfer_out": partial(_transfer, market) for market in MARKETS},
+}
 
 
 def _headline(action: str, fields: Mapping[str, str], facts: Mapping[str, str]) -> str:
@@ -98,6 +128,6 @@ def _headline(action: str, fields: Mapping[str, str], facts: Mapping[str, str]) 
         return f"set leverage of {symbol} to {fields['leverage']}x{now}"
     if action == "futures.margin_mode.set":
         return f"switch margin mode of {symbol} to {fields['margin_mode'].lower()}"
-    if action in _SETTINGS:
-        return _SETTINGS[action](fields)
+    if action in _HEADLINES:
+        return _HEADLINES[action](fields)
     return ACTIONS[action].title.lower() if action in ACTIONS else action

@@ -15,6 +15,7 @@ from leverlock.domain.action import Action, Intent, parse
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy import Outcome, Why, decide
+from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import is_code
 from leverlock.domain.trading_actions import ORDER_CANCEL
 from leverlock.gateway import refusals
@@ -72,7 +73,7 @@ class Gate:
         key, parts = account.view.key, self._parts
         intent = Intent(key.account_id, key.principal, account.upstream_id, action)
         answer = await parts.store.run(lambda tx: redeem_or_ask(tx, parts.world, intent=intent))
-        if isinstance(answer, Asked) and code and key.otp_allowed and answer.challenge.state is State.PENDING:
+        if isinstance(answer, Asked) and code and key.otp_allowed and _a_code_answers(answer.challenge):
             await self._prove(key.account_id, key.principal, answer.challenge.challenge_id, code)
             answer = await parts.store.run(lambda tx: redeem_or_ask(tx, parts.world, intent=intent))
         if isinstance(answer, Allowed):
@@ -84,7 +85,7 @@ class Gate:
             challenge,
             url=parts.world.approval_url.format(challenge=challenge.challenge_id),
             now_ms=parts.clock.now_ms(),
-            otp_allowed=key.otp_allowed,
+            otp_allowed=key.otp_allowed and _a_code_answers(challenge),
             waiting_for_facts=challenge.state is State.APPROVED,
         )
 
@@ -114,3 +115,8 @@ class Gate:
                 proof=Proof(code=code),
             )
         )
+
+
+def _a_code_answers(challenge: Challenge) -> bool:
+    """Whether one code is all that is still asked for: nothing else comes with a call."""
+    return challenge.state is State.PENDING and challenge.remaining.proofs == {ProofKind.TOTP}

@@ -161,6 +161,19 @@ class Ccxt:
     def set_multi_assets(self, *, on: bool) -> None:
         self.run(self.exchange.fapiPrivatePostMultiAssetsMargin({"multiAssetsMargin": "true" if on else "false"}))
 
+    def transfer(self, wallets: str, amount: float) -> str:
+        names = {"MAIN": "spot", "UMFUTURE": "linear", "MARGIN": "margin", "FUNDING": "funding"}
+        source, to = (names[name] for name in wallets.split("_"))
+        return str(self.run(self.exchange.transfer("USDT", amount, source, to))["id"])
+
+    def transfer_out(self, amount: float) -> str:
+        """ccxt's own way out of the futures wallet, by the venue's older door."""
+        return str(self.run(self.exchange.transfer_out("USDT", amount))["id"])
+
+    def withdraw(self, address: str, amount: float, network: str) -> str:
+        made = self.run(self.exchange.withdraw("USDT", amount, address, {"network": network}))
+        return str(made["id"])
+
     def call(self, method: str, path: str, **params: str) -> Any:
         host, _, rest = path.removeprefix("/").partition("/v1/")
         return self.run(self.exchange.request(rest, [{"fapi": "fapiPrivate"}.get(host, host)], method, params))

@@ -129,6 +129,19 @@ class PythonBinance:
     def set_multi_assets(self, *, on: bool) -> None:
         self.run(self.binance.futures_change_multi_assets_mode(on))
 
+    def transfer(self, wallets: str, amount: float) -> str:
+        made = self.run(self.binance.make_universal_transfer(type=wallets, asset="USDT", amount=amount))
+        return str(made["tranId"])
+
+    def transfer_out(self, amount: float) -> str:
+        """The venue's older door."""
+        made = self.run(self.binance.futures_account_transfer(asset="USDT", amount=amount, type=2))
+        return str(made["tranId"])
+
+    def withdraw(self, address: str, amount: float, network: str) -> str:
+        made = self.run(self.binance.withdraw(coin="USDT", address=address, amount=amount, network=network))
+        return str(made["id"])
+
     def call(self, method: str, path: str, **params: str) -> Any:
         return self.run(self.binance._request(method.lower(), f"{self.url}{path}", True, data=dict(params)))
 

@@ -17,6 +17,7 @@ from binance_common.errors import (
 from binance_common.utils import send_request
 from binance_sdk_derivatives_trading_usds_futures import DerivativesTradingUsdsFutures
 from binance_sdk_derivatives_trading_usds_futures.rest_api import models
+from binance_sdk_wallet import Wallet
 from client import ED25519, HMAC, Order, Refusal
 from python_binance_client import CodeHeader
 
@@ -35,9 +36,11 @@ class Sdk:
         secret = {"private_key": key.secret} if key.algorithm is ED25519 else {"api_secret": key.secret}
         self.configuration = ConfigurationRestAPI(api_key=key.api_key, **secret, base_path=url, timeout=TIMEOUT_MS)
         self.rest: Any = DerivativesTradingUsdsFutures(config_rest_api=self.configuration).rest_api
+        self.wallet: Any = Wallet(config_rest_api=self.configuration).rest_api
 
     def close(self) -> None:
         self.rest._session.close()
+        self.wallet._session.close()
 
     def refusal(self, error: BaseException) -> Refusal:
         assert isinstance(error, Error), error
@@ -149,6 +152,12 @@ class Sdk:
 
     def set_multi_assets(self, *, on: bool) -> None:
         self.rest.change_multi_assets_mode("true" if on else "false")
+
+    def transfer(self, wallets: str, amount: float) -> str:
+        return str(self.wallet.user_universal_transfer(wallets, "USDT", amount).data().tran_id)
+
+    def withdraw(self, address: str, amount: float, network: str) -> str:
+        return str(self.wallet.withdraw("USDT", address, amount, network=network).data().id)
 
     def call(self, method: str, path: str, **params: str) -> Any:
         answer = send_request(

@@ -76,9 +76,31 @@ def test_an_unknown_leverage_is_said() -> None:
             {"symbol": "BTCUSDT", "position_side": "BOTH", "rank": "LOWERED"},
             "set auto-deleveraging rank of BTCUSDT to lowered",
         ),
+        ("margin.borrow", {"asset": "USDT", "amount": "5"}, "borrow 5 USDT on margin"),
+        (
+            "margin.repay",
+            {"asset": "BTC", "amount": "5", "symbol": "BTCUSDT"},
+            "repay 5 BTC on isolated margin of BTCUSDT",
+        ),
+        (
+            "futures.transfer_out",
+            {"asset": "USDT", "amount": "5", "to": "spot"},
+            "transfer 5 USDT from the Futures wallet to spot",
+        ),
+        (
+            "spot.transfer_out",
+            {"asset": "USDT", "amount": "5", "from": "FUNDING", "to": "UMFUTURE"},
+            "transfer 5 USDT from FUNDING to UMFUTURE",
+        ),
+        ("margin.withdraw", {"asset": "USDT", "amount": "5", "address": "0xab"}, "withdraw 5 USDT to 0xab"),
+        (
+            "spot.withdraw",
+            {"asset": "XRP", "amount": "5", "address": "rAb", "network": "XRP", "memo": '7" to rZz, and'},
+            'withdraw 5 XRP over XRP to rAb with memo "7\\" to rZz, and"',
+        ),
     ],
 )
-def test_a_setting_says_what_it_does(name: str, fields: dict[str, str], headline: str) -> None:
+def test_an_action_says_what_it_does(name: str, fields: dict[str, str], headline: str) -> None:
     assert described(parse(ACTIONS[name], fields)).headline == headline
 
 
@@ -92,3 +114,13 @@ def test_letters_beyond_ascii_are_named() -> None:
     assert cyrillic["symbol, letter by letter"] == (
         "\u0412 is U+0412 CYRILLIC CAPITAL LETTER VE; \u0422 is U+0422 CYRILLIC CAPITAL LETTER TE"
     )
+
+
+@pytest.mark.bar("B49")
+@pytest.mark.parametrize("name", ["spot.withdraw", "margin.withdraw", "futures.withdraw"])
+def test_what_a_withdrawal_leaves_to_the_venue_is_said(name: str) -> None:
+    fields = {"asset": "XRP", "amount": "5", "address": "rAb"}
+    lines = dict(described(parse(ACTIONS[name], fields)).lines)
+    assert (lines["network"], lines["memo"]) == ("not said: the venue chooses", "none")
+    said = dict(described(parse(ACTIONS[name], {**fields, "network": "XRP", "memo": "none"})).lines)
+    assert (said["network"], said["memo"]) == ("XRP", "none")

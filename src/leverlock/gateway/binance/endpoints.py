@@ -90,6 +90,16 @@ _SETTINGS: Final = (
     _act("POST", "/sapi/v1/portfolio/delta-mode", Scope.FUTURES, forms.DELTA_MODE),
 )
 
+_MOVEMENTS: Final = (
+    _act("POST", "/sapi/v1/asset/transfer", Scope.TRANSFER, forms.TRANSFERS),
+    _act("POST", "/sapi/v1/futures/transfer", Scope.TRANSFER, forms.FUTURES_TRANSFERS),
+    _act("POST", "/sapi/v1/capital/withdraw/apply", Scope.WITHDRAW, forms.WITHDRAWAL),
+    _act("POST", "/sapi/v1/localentity/withdraw/apply", Scope.WITHDRAW, forms.DECLARED_WITHDRAWAL),
+    _act("POST", "/sapi/v1/margin/borrow-repay", Scope.MARGIN, forms.LOANS),
+    _act("POST", "/sapi/v1/margin/loan", Scope.MARGIN, forms.BORROWING),
+    _act("POST", "/sapi/v1/margin/repay", Scope.MARGIN, forms.REPAYMENT),
+)
+
 _CANCELS: Final = (
     _cancel("DELETE", "/fapi/v1/order", _NAMED, "one"),
     _cancel(
@@ -139,6 +149,9 @@ _WALLET: Final = (
     _read("/sapi/v1/asset/transfer", f"type fromSymbol toSymbol {_PAGE}"),
     _read("/sapi/v1/futures/transfer", f"asset {_PAGE}"),
     _read("/sapi/v1/account/apiRestrictions"),
+    _read("/sapi/v1/margin/account"),
+    _read("/sapi/v1/margin/borrow-repay", f"type asset isolatedSymbol txId {_PAGE}"),
+    _read("/sapi/v1/portfolio/delta-mode"),
     Endpoint("GET", "/sapi/v1/margin/allPairs", Access.KEY, Scope.READ, frozenset({"symbol"})),
 )
 
@@ -174,6 +187,6 @@ _MARKET: Final = (
     _public("/futures/data/globalLongShortAccountRatio", f"symbol period {_RANGE}"),
 )
 
-_ALL: Final = (_TRADING, _SETTINGS, _CANCELS, _ACCOUNT, _WALLET, _STREAM, _MARKET)
+_ALL: Final = (_TRADING, _SETTINGS, _MOVEMENTS, _CANCELS, _ACCOUNT, _WALLET, _STREAM, _MARKET)
 
 ENDPOINTS: Final[dict[tuple[str, str], Endpoint]] = {(row.method, row.path): row for group in _ALL for row in group}

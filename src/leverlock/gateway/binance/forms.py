@@ -7,10 +7,12 @@ know: it is refused, never guessed (B69).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from leverlock.domain.action import ActionType
+from leverlock.domain.environment import Environment
+from leverlock.domain.movement_actions import MARGIN_BORROW, MARGIN_REPAY, TRANSFER_OUT, WITHDRAW
 from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
 from leverlock.domain.trading_actions import (
     AMEND_BATCH,
@@ -140,3 +142,82 @@ POSITION_MARGIN: Final = Form(
 # The paper venue's own: no real venue of this dialect has a call for the ADL setting of a position.
 ADL: Final = Form(ADL_SET, {"symbol": "symbol", "positionSide": "position_side", "rank": "rank"})
 DELTA_MODE: Final = Form(DELTA_MODE_SET, {"deltaEnabled": "delta_mode"})
+
+# -- movements of funds ------------------------------------------------------------------------------------------------
+# Whose factor guards what leaves a wallet, by the venue's name of the wallet; a type of transfer is two such names.
+# The funding wallet is the spot market's second pocket: withdrawals take from either.
+WALLETS: Final = {
+    "MAIN": Environment.SPOT,
+    "FUNDING": Environment.SPOT,
+    "C2C": Environment.SPOT,
+    "MARGIN": Environment.MARGIN,
+    "ISOLATEDMARGIN": Environment.MARGIN,
+    "ISOLATED_MARGIN": Environment.MARGIN,
+    "UMFUTURE": Environment.FUTURES,
+    "CMFUTURE": Environment.FUTURES,
+    "PORTFOLIO_MARGIN": Environment.FUTURES,
+}
+_TARGETS: Final = (*WALLETS, "OPTION")  # options are not modelled: funds may go there and do not come back through here
+
+
+def _transfer(parameter: str, value: str, source: str, to: str, **names: str) -> Form:
+    """The form of one type of transfer: it leaves `source`, so that market's factor answers for it."""
+    return Form(
+        TRANSFER_OUT[WALLETS[source]],
+        {"asset": "asset", "amount": "amount", **names},
+        constants={parameter: value},
+        fixed={"from": source, "to": to},
+    )
+
+
+TRANSFERS: Final = Choice(
+    "type",
+    {
+        f"{source}_{to}": _transfer(
+            "type", f"{source}_{to}", source, to, fromSymbol="from_symbol", toSymbol="to_symbol"
+        )
+        for source in WALLETS
+        for to in _TARGETS
+        if source != to or source == "ISOLATEDMARGIN"
+    },
+)
+# The older door, by number.
+FUTURES_TRANSFERS: Final = Choice(
+    "type",
+    {
+        "1": _transfer("type", "1", "MAIN", "UMFUTURE"),
+        "2": _transfer("type", "2", "UMFUTURE", "MAIN"),
+        "3": _transfer("type", "3", "MAIN", "CMFUTURE"),
+        "4": _transfer("type", "4", "CMFUTURE", "MAIN"),
+    },
+)
+
+_WITHDRAWAL: Final = {
+    "coin": "asset",
+    "network": "network",
+    "address": "address",
+    "addressTag": "memo",
+    "amount": "amount",
+    "walletType": "wallet",
+    "transactionFeeFlag": "fee_to_receiver",
+    "name": "label",
+    "withdrawOrderId": "client_id",
+}
+_WALLET_TYPES: Final = {"walletType": {"0": "SPOT", "1": "FUNDING"}}
+WITHDRAWAL: Final = Form(WITHDRAW[Environment.SPOT], _WITHDRAWAL, words=_WALLET_TYPES)
+# Its twin for places with a travel rule: the same movement, with a statement about who receives it.
+DECLARED_WITHDRAWAL: Final = Form(
+    WITHDRAW[Environment.SPOT], {**_WITHDRAWAL, "questionnaire": "declaration"}, words=_WALLET_TYPES
+)
+
+_LOAN: Final = {"asset": "asset", "amount": "amount", "isIsolated": "isolated", "symbol": "symbol"}
+_ISOLATED: Final = {"isIsolated": {"TRUE": "true", "FALSE": "false", "true": "true", "false": "false"}}
+BORROWING: Final = Form(MARGIN_BORROW, _LOAN, words=_ISOLATED)
+REPAYMENT: Final = Form(MARGIN_REPAY, _LOAN, words=_ISOLATED)
+LOANS: Final = Choice(
+    "type",
+    {
+        "BORROW": replace(BORROWING, constants={"type": "BORROW"}),
+        "REPAY": replace(REPAYMENT, constants={"type": "REPAY"}),
+    },
+)
