@@ -19,7 +19,7 @@ from leverlock.domain.environment import MARKETS, Environment
 from leverlock.domain.errors import Reason
 from leverlock.domain.hold import HoldScope
 from leverlock.domain.wording import describe
-from leverlock.gateway.binance.forms import FUTURES_TRANSFERS, TRANSFERS, WALLETS
+from leverlock.gateway.binance.forms import FUTURES_TRANSFERS, TRANSFERS
 from leverlock.ports import Transaction
 from world import refused
 
@@ -129,8 +129,13 @@ def test_a_wallet_that_a_session_opened_is_not_open_to_a_key(live: Live) -> None
 # -- whose factor ----------------------------------------------------------------------------------------------------
 CALLS: dict[str, tuple[Environment, str, dict[str, str]]] = {
     **{
-        f"{source} to {to}": (WALLETS[source], TRANSFER, {"type": f"{source}_{to}", "asset": "USDT", "amount": "1"})
-        for source, to in (("UMFUTURE", "MAIN"), ("MAIN", "UMFUTURE"), ("MARGIN", "MAIN"), ("FUNDING", "MAIN"))
+        kind: (market, TRANSFER, {"type": kind, "asset": "USDT", "amount": "1"})
+        for market, kind in (
+            (FUTURES, "UMFUTURE_MAIN"),
+            (SPOT, "MAIN_UMFUTURE"),
+            (MARGIN, "MARGIN_MAIN"),
+            (SPOT, "FUNDING_MAIN"),
+        )
     },
     "futures to spot": (FUTURES, OLDER, {"type": "2", "asset": "USDT", "amount": "1"}),
     "spot to futures": (SPOT, OLDER, {"type": "1", "asset": "USDT", "amount": "1"}),
