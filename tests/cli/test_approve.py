@@ -99,6 +99,9 @@ class Bot:
         return found[1]
 
 
+MOVER = ("--scope", "futures", "--scope", "transfer", "--ip", "127.0.0.1")
+
+
 @dataclass
 class Scene:
     installation: Installation
@@ -131,7 +134,7 @@ def scene(installation: Installation, venue: PaperVenue, tmp_path: Path) -> Iter
         owner.enrol("futures")
         # The key is older than the protection, so it would go on unasked (M21): the owner wants one that is asked.
         installation.json("key", "revoke", "-a", "alice", made["key"])
-        made = installation.json("key", "create", "-a", "alice", "-l", "guarded bot", "--scope", "futures")
+        made = installation.json("key", "create", "-a", "alice", "-l", "guarded bot", *MOVER)
         bot = Bot(server.addresses["gateway"], VenueKey(made["api_key"], made["api_secret"]))
         yield Scene(installation, server, owner, bot, made["key"], venue)
 

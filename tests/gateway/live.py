@@ -106,6 +106,7 @@ class Party:
     venue_account: int
     venue_key: VenueKey
     upstream_id: str
+    moves_funds: bool = False  # whether the keys of this party may
 
     @property
     def account_id(self) -> str:
@@ -259,11 +260,11 @@ class Live:
         leverage: Mapping[str, int] | None = None,
         ring: bool = False,
         balances: Mapping[str, Mapping[str, str]] | None = None,
-        **rights: bool,
+        moves_funds: bool = False,
     ) -> Party:
         """A new owner with an account of his own at the venue; `leverage` is set there, behind our back.
 
-        `balances` by wallet and asset; `rights` of the venue's key, such as `enableWithdrawals`.
+        `balances` by wallet and asset; `moves_funds`: the venue's key and ours may transfer, withdraw and borrow.
         """
         deployment = self.deployment
         self._names += 1
@@ -280,7 +281,8 @@ class Live:
                 )
             )
         venue_account = self.venue.create_account({"futures": {"USDT": "1000000"}, **(balances or {})})
-        venue_key = self.venue.create_key(venue_account, **rights)
+        rights = ("enableWithdrawals", "permitsUniversalTransfer", "enableMargin")
+        venue_key = self.venue.create_key(venue_account, **dict.fromkeys(rights, moves_funds))
         upstream = deployment.run(
             lambda tx: api_keys.connect_upstream(
                 tx,
@@ -295,7 +297,7 @@ class Live:
                 by="test:",
             )
         )
-        party = Party(owner, venue_account, venue_key, upstream.upstream_id)
+        party = Party(owner, venue_account, venue_key, upstream.upstream_id, moves_funds)
         for symbol, value in (leverage or {}).items():
             self.set_leverage(party, value, symbol)
         for environment in enrolled:
@@ -307,18 +309,21 @@ class Live:
         party: Party,
         *,
         otp_allowed: bool = False,
-        scopes: frozenset[Scope] = TRADES,
+        scopes: frozenset[Scope] | None = None,
         ips: tuple[str, ...] = (),
     ) -> Client:
-        """A new key of the party, in the hands of a bot."""
+        """A new key of the party, in the hands of a bot. If nothing is said it may do what the party's keys may."""
         deployment = self.deployment
+        if scopes is None:
+            scopes, ips = (frozenset(Scope), ("127.0.0.1",)) if party.moves_funds else (TRADES, ips)
+        terms = KeyTerms("bot", scopes, ips, otp_allowed)
         made = deployment.run(
             lambda tx: api_keys.create_key(
                 tx,
                 deployment.world,
                 account_id=party.account_id,
                 upstream_id=party.upstream_id,
-                terms=KeyTerms("bot", scopes, ips, otp_allowed),
+                terms=terms,
                 by="test:",
             )
         )

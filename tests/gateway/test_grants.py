@@ -56,8 +56,8 @@ def isolated_position(live: Live, party: Party) -> None:
 def owner_of_all(live: Live, *environments: Environment) -> Party:
     """With funds in every wallet, a venue key that may move them, and high leverage."""
     funded = {wallet: {"USDT": "1000"} for wallet in ("spot", "margin", "funding")}
-    rights = dict.fromkeys(("enableWithdrawals", "permitsUniversalTransfer", "enableMargin"), True)
-    return live.party(enrolled=environments, leverage={SYMBOL: 75, "ETHUSDT": 75}, balances=funded, **rights)
+    leverage = {SYMBOL: 75, "ETHUSDT": 75}
+    return live.party(enrolled=environments, leverage=leverage, balances=funded, moves_funds=True)
 
 
 WITHDRAWAL = {"coin": "USDT", "network": "ETH", "address": "0x" + "ab" * 20, "amount": "5"}

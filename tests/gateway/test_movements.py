@@ -18,6 +18,7 @@ from leverlock.app.wallet import open_wallet
 from leverlock.domain.environment import MARKETS, Environment
 from leverlock.domain.errors import Reason
 from leverlock.domain.hold import HoldScope
+from leverlock.domain.key_terms import Scope
 from leverlock.domain.wording import describe
 from leverlock.gateway.binance.forms import FUTURES_TRANSFERS, TRANSFERS
 from leverlock.ports import Transaction
@@ -124,6 +125,21 @@ def test_a_wallet_that_a_session_opened_is_not_open_to_a_key(live: Live) -> None
     stored = live.deployment.read(lambda tx: tx.challenge(alice.account_id, asked.challenge))
     assert stored is not None
     assert stored.remaining.words() == ["password", "totp", "wallet"]
+
+
+@pytest.mark.bar("B63")
+@pytest.mark.parametrize("lacking", [Scope.TRANSFER, Scope.WITHDRAW, Scope.MARGIN])
+def test_a_key_moves_nothing_for_which_it_was_not_given_the_scope(live: Live, lacking: Scope) -> None:
+    """Also where no factor stands in the way."""
+    alice = owner_of_all(live)
+    bot = live.client(alice, scopes=frozenset(Scope) - {lacking}, ips=("127.0.0.1",))
+    live.venue.clear_calls()
+    needs = {TRANSFER: Scope.TRANSFER, OLDER: Scope.TRANSFER, WITHDRAW: Scope.WITHDRAW, LOAN: Scope.MARGIN}
+    for _, path, params in CALLS.values():
+        if needs.get(path) is lacking:
+            assert bot.call("POST", path, params).code == -40116
+    assert bot.call("POST", DECLARED, FULL).code == (-40116 if lacking is Scope.WITHDRAW else None)
+    assert len(live.executed()) == (lacking is not Scope.WITHDRAW)
 
 
 # -- whose factor ----------------------------------------------------------------------------------------------------

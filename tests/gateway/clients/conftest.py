@@ -34,10 +34,12 @@ def bot_of(stack: Stack) -> Iterator[MakeBot]:
         algorithm: KeyAlgorithm = HMAC,
         otp_allowed: bool = False,
         enrolled: Sequence[Environment] = (Environment.FUTURES,),
+        scopes: Sequence[str] = ("read", "futures"),
+        ips: Sequence[str] = (),
         **account: Any,
     ) -> Bot:
         owner = stack.account(enrolled=enrolled, **account)
-        key = stack.gateway_key(owner, algorithm, otp_allowed=otp_allowed)
+        key = stack.gateway_key(owner, algorithm, otp_allowed=otp_allowed, scopes=scopes, ips=ips)
         client = kind(key, stack.url)
         open_clients.append(client)
         return Bot(stack, owner, key, client)

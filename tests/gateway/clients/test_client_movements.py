@@ -40,6 +40,8 @@ class MovementStory:
             enableWithdrawals=True,
             permitsUniversalTransfer=True,
             enableMargin=True,
+            scopes=["read", "futures", "transfer", "withdraw", "margin"],
+            ips=["127.0.0.1"],
         )
 
     @staticmethod
