@@ -26,6 +26,7 @@ from leverlock.api.app import create_app
 from leverlock.api.endpoint import ApiParts
 from leverlock.app.accounts import create_account, create_integrator
 from leverlock.app.api_keys import connect_upstream, create_key
+from leverlock.documents.vault import Vault
 from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import Limits
@@ -245,8 +246,9 @@ class Deployment:
         )
         self.now(lambda tx: tx.set_setting("policy_version", self.policy.version))
         self.pool = ThreadPoolExecutor(1)
+        self.vault = Vault(root / "documents")
         snapshot = Snapshot(self.store, self.sealer, self.clock, self.limits)
-        self.services = ApiParts(self.store, self.world, self.passwords, snapshot, self.pool)
+        self.services = ApiParts(self.store, self.world, self.passwords, snapshot, self.pool, self.vault)
         self.password_hash = self.passwords._argon2.hash(PASSWORD)
         self._count = 0
         self._serve()

@@ -11,24 +11,23 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
 from leverlock import logs
 from leverlock.addresses import approval_url, public_bases, public_url, reached_at
 from leverlock.admin.desk import Desk, VenueFindings
-from leverlock.app.fence import rising
-from leverlock.app.policies import put_in_force
-from leverlock.config import SHIPPED_POLICIES, Settings
+from leverlock.app.case_link import completed
+from leverlock.config import Settings
+from leverlock.documents.vault import Vault
 from leverlock.domain.api_key import KeyAlgorithm
-from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.messages import Channel
-from leverlock.domain.policy import Policy
-from leverlock.domain.policy_file import PolicyError, load_policy
+from leverlock.messengers.completing import Completing
+from leverlock.policy_holder import PolicyHolder
+from leverlock.policy_office import StartRefused, read_policy, take_office
 from leverlock.ports import Messenger, World
 from leverlock.serving import (
     CannotListen,
@@ -52,16 +51,6 @@ from leverlock.verifiers.totp import TotpVerifier
 
 _log = structlog.get_logger("leverlock.server")
 
-_WHY_NOT: Final = {
-    Reason.CLOCK_BEHIND: "this machine's clock runs behind what the database has seen already; set it right first, "
-    "or see `leverlock clock --help` where it was wrong before and is right now",
-    Reason.STORE_UNAVAILABLE: "the database cannot be written; nothing could be made durable",
-}
-
-
-class StartRefused(Exception):
-    """The program does not start like this. The message names what, where, and what to do about it."""
-
 
 @dataclass(frozen=True)
 class Services:
@@ -72,7 +61,7 @@ class Services:
     keyring: Keyring
     store: SqliteStore
     passwords: PasswordHasher
-    policy: Policy
+    policy: PolicyHolder
     world: World
 
     def desk(self) -> Desk:
@@ -111,7 +100,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
     `api_url` is where the API really listens, when the settings leave the port open.
     """
     clock, entropy = SystemClock(), SystemEntropy()
-    policy = read_policy(settings.policy)
+    policy = PolicyHolder(read_policy(settings.policy))
     try:
         keyring = Keyring.load(settings.keyring.path)
     except KeyringError as problem:
@@ -125,7 +114,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
     except sqlite3.Error as problem:
         raise StartRefused(f"the database {settings.store.path} cannot be opened: {problem}") from None
     world = World(
-        policy=lambda: policy,
+        policy=policy,
         limits=settings.limits,
         sealer=sealer,
         entropy=entropy,
@@ -163,7 +152,7 @@ async def serve(
         addresses = reached_at(settings, {name: address(found) for name, found in sockets.items() if name != "admin"})
         services = open_services(settings, api_url=addresses["api"])
         try:
-            await _take_office(services)
+            await take_office(services.store, services.world, services.policy, services.clock)
             async with AsyncExitStack() as stack:
                 doors = await _doors(services, sockets, addresses, stack)
                 broken = await stack.enter_async_context(open_doors(doors, stop_seconds=settings.server.stop_seconds))
@@ -173,7 +162,7 @@ async def serve(
                     await asyncio.to_thread(write_ready_file, ready_file, document)
                 if on_ready is not None:
                     on_ready(document)
-                _log.info("ready", policy=services.policy.name, **document)
+                _log.info("ready", policy=services.policy().name, **document)
                 _log.info("stopping", because=await stop.wait(broken))
         finally:
             services.close()
@@ -196,25 +185,6 @@ def _sockets(settings: Settings) -> Iterator[dict[str, socket.socket]]:
         yield opened
 
 
-async def _take_office(services: Services) -> None:
-    """Put the loaded policy in force. It is the first write, so clock and disk are tried with it."""
-    from leverlock.admin.clock import carry_on
-    from leverlock.clock_watch import ClockWatch
-
-    try:
-        await ClockWatch(services.store, services.clock).look()
-        begun = await services.store.read(rising)
-        if begun is not None:  # whoever raised it was interrupted; nothing has a time until it stands
-            await carry_on(services.store, services.world, begun, by="server:start")
-        before = await services.store.run(lambda tx: put_in_force(tx, policy=services.policy, by="server:start"))
-    except Refused as problem:
-        raise StartRefused(_WHY_NOT.get(problem.reason, problem.detail)) from None
-    if before is not None:
-        _log.warning("policy in force", policy=services.policy.name, version=services.policy.version, before=before)
-    for action in sorted(services.policy.unsafe_allow):
-        _log.warning("left open on purpose (unsafe_allow)", action=action)
-
-
 async def _doors(
     services: Services, sockets: Mapping[str, socket.socket], addresses: Mapping[str, str], stack: AsyncExitStack
 ) -> list[Listener]:
@@ -224,14 +194,15 @@ async def _doors(
     from leverlock.api import app as api
     from leverlock.api.endpoint import ApiParts
     from leverlock.gateway.app import Gateway, GatewayParts
-    from leverlock.gateway.http_protocol import StrictHttpProtocol
+    from leverlock.gateway.http_protocol import StrictHttpProtocol, UploadHttpProtocol
     from leverlock.gateway.venue import Venues
 
     settings, store, world = services.settings, services.store, services.world
     pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="leverlock-draw"))
     snapshot = Snapshot(store, world.sealer, services.clock, settings.limits)
     await snapshot.refresh()
-    await _start_chores(services, stack)
+    vault = Vault(settings.recovery.documents)
+    await _start_chores(services, vault, stack)
     venues = await stack.enter_async_context(Venues(services.clock, **services.upstream_options()))
     gateway = Gateway(
         GatewayParts(store, world, snapshot, services.clock, venues, _Meter(), public_bases(settings.venue))
@@ -239,25 +210,28 @@ async def _doors(
     metrics.watch_store(store)
     follow = asyncio.create_task(snapshot.follow(), name="snapshot")
     stack.push_async_callback(ended, follow)
+    policy = asyncio.create_task(services.policy.follow(store, snapshot), name="policy")
+    stack.push_async_callback(ended, policy)
     about = {"addresses": addresses, "listening": {name: address(sockets[name]) for name in ("api", "gateway")}}
     tls = {"tls_certificate": settings.server.tls_certificate, "tls_key": settings.server.tls_key}
     try:
-        api_app = api.create_app(ApiParts(store, world, services.passwords, snapshot, pool))
+        api_app = api.create_app(ApiParts(store, world, services.passwords, snapshot, pool, vault))
     except ValueError as problem:
         raise StartRefused(str(problem)) from None
     return [
         Listener("admin", AdminApp(services.desk(), about=about), sockets["admin"], StrictHttpProtocol),
-        Listener("api", api_app, sockets["api"], StrictHttpProtocol, needs=follow, **tls),
+        Listener("api", api_app, sockets["api"], UploadHttpProtocol, needs=follow, **tls),
         Listener("gateway", gateway, sockets["gateway"], StrictHttpProtocol, needs=follow, **tls),
         Listener("metrics", metrics.create_metrics_app(), sockets["metrics"], StrictHttpProtocol),
     ]
 
 
-async def _start_chores(services: Services, stack: AsyncExitStack) -> None:
+async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack) -> None:
     """Rings and notices, checkpoints, the sweep. Another process on the same store may be doing them: then it waits."""
     from leverlock.background import Background, standard_chores
     from leverlock.checkpoints import CheckpointMaker
     from leverlock.clock_watch import ClockWatch
+    from leverlock.desk_chores import desk_chores
     from leverlock.messengers.outbox import Outbox
 
     settings = services.settings
@@ -266,6 +240,7 @@ async def _start_chores(services: Services, stack: AsyncExitStack) -> None:
     lock_file = settings.store.path.with_name(settings.store.path.name + ".turn")
     watch = ClockWatch(services.store, services.clock)
     chores = standard_chores(services.store, services.world, outbox=outbox, checkpoints=maker, watch=watch)
+    chores += desk_chores(services.store, services.world, vault, services.clock)
     background = Background(chores, clock=services.clock, lock_file=lock_file)
     background.start()
     stack.push_async_callback(background.stop)
@@ -303,7 +278,7 @@ async def _messengers(services: Services, stack: AsyncExitStack) -> dict[Channel
             found[Channel.EMAIL] = EmailMessenger(mail, issuer=services.world.issuer)
         except (ValueError, OSError) as problem:
             raise StartRefused(f"mail cannot be sent with these settings: {problem}") from None
-    return found
+    return {channel: Completing(messenger, partial(completed, sealer)) for channel, messenger in found.items()}
 
 
 class _Meter:
@@ -316,23 +291,6 @@ class _Meter:
 
     def decision(self, outcome: str, why: str, action: str) -> None:
         self._counter(outcome, why, action).inc()
-
-
-def read_policy(name: str) -> Policy:
-    """A shipped policy by its word, or the policy in the file of that path. Raises StartRefused."""
-    try:
-        return load_policy(policy_source(name))
-    except PolicyError as problem:
-        raise StartRefused(f"the policy {name} was refused: {problem}") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise StartRefused(f"the policy {name} cannot be read: {problem}") from None
-
-
-def policy_source(name: str) -> str:
-    """The text of a policy file. Raises OSError or UnicodeDecodeError."""
-    if name in SHIPPED_POLICIES:
-        return files("leverlock").joinpath("policies", f"{name}.toml").read_text(encoding="utf-8")
-    return Path(name).read_text(encoding="utf-8")
 
 
 def _user() -> str:

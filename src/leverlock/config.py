@@ -154,6 +154,14 @@ class KeyringFile(Section):
     path: FilePath = Field(Path("keyring.json"), description="The keyring file; it must be readable by its owner only.")
 
 
+class Recovery(Section):
+    """Recovery cases at the desk."""
+
+    documents: FilePath = Field(
+        Path("documents"), description="The folder of identity documents, encrypted; back it up with the database."
+    )
+
+
 class Smtp(Section):
     """Mail to the owners. Without a host there is none."""
 
@@ -309,6 +317,7 @@ class Settings(Section):
     server: Server = _SECTION
     store: Store = _SECTION
     keyring: KeyringFile = _SECTION
+    recovery: Recovery = _SECTION
     smtp: Smtp = _SECTION
     webhook: Webhook = _SECTION
     venue: Venue = _SECTION

@@ -32,7 +32,7 @@ from typing import TypeVar
 from leverlock.app import accounts, enrol, sign_in
 from leverlock.app.decide import Allowed, Asked, ask
 from leverlock.app.enrol import Confirmed
-from leverlock.app.policies import put_in_force
+from leverlock.app.policies import adopt
 from leverlock.app.proofs import Proof
 from leverlock.app.prove import Advanced, Approved, grant_of, prove
 from leverlock.app.redeem import Redeemed, Voided, redeem
@@ -45,6 +45,7 @@ from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy_file import load_policy
+from leverlock.policy_holder import PolicyHolder
 from leverlock.ports import PasswordFinding, Transaction, World
 from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
@@ -125,19 +126,22 @@ class Leverlock:
     ) -> Leverlock:
         """Open both files under a shipped policy (`literal`, `trader`) or the path of one's own.
 
-        Raises FileNotFoundError, KeyringError, PolicyError, SchemaError, ValueError for an issuer that apps would
-        garble, and Refused(CLOCK_BEHIND).
+        Where that demands less anywhere than the one in force, the one in force stays: the other needs two operators
+        and a day (`policy_in_force` says which one decides).
+        Raises FileNotFoundError, KeyringError, PolicyError, PolicyUnreadable, SchemaError, ValueError for an issuer
+        that apps would garble, and Refused(CLOCK_BEHIND).
         """
         must_be_issuer(issuer)
         numbers = limits or Limits()
         shipped = files("leverlock").joinpath("policies", f"{policy}.toml")
         rules = load_policy(shipped.read_text("utf-8") if shipped.is_file() else Path(policy).read_text("utf-8"))
+        holder = PolicyHolder(rules)
         entropy = SystemEntropy()
         sealer = KeyringSealer(Keyring.load(keyring), entropy=entropy)
         store = SqliteStore(database, clock=SystemClock(), limits=numbers)
         store.start()
         world = World(
-            policy=lambda: rules,
+            policy=holder,
             limits=numbers,
             sealer=sealer,
             entropy=entropy,
@@ -147,11 +151,18 @@ class Leverlock:
         )
         opened = cls(store, world, PasswordHasher())
         try:
-            opened._run(lambda tx: put_in_force(tx, policy=rules, by=PRINCIPAL))
+            adopted = opened._run(lambda tx: adopt(tx, world, policy=rules, by=PRINCIPAL))
+            if adopted.kept is not None:
+                holder.take(adopted.kept)
         except BaseException:
             opened.close()
             raise
         return opened
+
+    @property
+    def policy_in_force(self) -> str:
+        """The version of the policy that decides here."""
+        return self._world.policy().version
 
     def close(self) -> None:
         """Finish what is queued and let go of the files."""

@@ -31,6 +31,7 @@ from leverlock.domain.pending_change import PendingChange
 from leverlock.domain.policy import Policy
 from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import Match
+from leverlock.ports_desk import DeskTransaction
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class World:
     compact_issuer: bool = False  # "AcmeFutures" instead of "Acme Futures", for apps that stumble over the space
 
 
-class Transaction(Protocol):
+class Transaction(DeskTransaction, Protocol):
     """One use case's unit of work. Everything in it becomes durable together, or only its charge does."""
 
     @property
@@ -284,8 +285,6 @@ class Transaction(Protocol):
     def integrator_of_token(self, token_hash: bytes) -> str | None: ...
     def integrators(self) -> list[tuple[str, str, bool]]: ...
     def revoke_integrator(self, integrator_id: str) -> bool: ...
-    def insert_operator(self, operator_id: str, *, login: str, password_hash: str, role: str) -> bool: ...
-    def operators(self) -> list[tuple[str, str, str]]: ...
 
     # -- messages, idempotency, audit, settings of the deployment ----------------------------------------------------
     def addresses(self, account_id: str) -> list[Address]: ...
@@ -337,3 +336,6 @@ class Store(Protocol):
         ...
 
     async def read(self, use_case: UseCase[T]) -> T: ...
+    async def shed_log(self) -> bool:
+        """Leave no older state in a log of the engine; False where it was busy and has to be asked again."""
+        ...

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from api_deployment import PASSWORD, Deployment, Reply, order
+from api_deployment import PASSWORD, POLICIES, Deployment, Reply, order
 from leverlock.api.app import ENDPOINTS
 from leverlock.api.door import Door
 from leverlock.api.endpoint import Endpoint, Who, common_reasons
 from leverlock.api.problems import PROBLEMS, Edge, type_of
 from leverlock.domain.errors import Reason
 from leverlock.domain.ids import make_id
+from leverlock.domain.roles import Role, may
+from operators import operator
 
 GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.who is not Who.ANYBODY]
 UNKNOWN_ID = make_id("ch", bytes(16))
@@ -25,8 +27,10 @@ UNKNOWN_ID = make_id("ch", bytes(16))
 
 def filled(endpoint: Endpoint) -> str:
     """The row's path with ids of the right form that exist nowhere."""
-    prefix = {"challenges": "ch", "authenticators": "au", "keys": "key"}
-    path = endpoint.path.replace("{environment}", "futures")
+    prefix = {"challenges": "ch", "authenticators": "au", "keys": "key", "recovery-cases": "case"}
+    path = endpoint.path.replace("{environment}", "futures").replace("{subject}", "system")
+    for name, kind in (("account", "acc"), ("case", "case"), ("document", "doc"), ("proposal", "prop")):
+        path = path.replace(f"{{{name}}}", make_id(kind, bytes(16)))
     return path.replace("{id}", make_id(prefix.get(endpoint.segments[1], "au"), bytes(16)))
 
 
@@ -319,11 +323,16 @@ def test_paths_have_one_spelling_and_unknown_ones_are_refused(deployment: Deploy
     assert (wrong.status, wrong.problem, wrong.headers["allow"]) == (405, "method-not-allowed", "GET")
 
 
+QUERIES = {"LoginQuery": b"login=nobody", "DocumentQuery": b"kind=identity"}
+
+
 async def drive(app: Any, endpoint: Endpoint, path: str, token: str, body: bytes) -> tuple[int, bytes]:
     """One request straight into the ASGI application."""
     sent: list[dict[str, Any]] = []
-    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
-    scope = {"type": "http", "method": endpoint.method, "path": path, "raw_path": path.encode(), "query_string": b""}
+    media = endpoint.takes[0] if endpoint.takes else "application/json"
+    headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", media.encode())]
+    query = QUERIES.get(endpoint.query.__name__, b"")
+    scope = {"type": "http", "method": endpoint.method, "path": path, "raw_path": path.encode(), "query_string": query}
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -340,7 +349,12 @@ def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner = deployment.owner()
+    staff = [operator(deployment, role) for role in Role]
     bodies: dict[str, Any] = {
+        "CaseForm": {"environments": ["futures"], "statement": "lost"},
+        "ReasonForm": {"reason": "seen"},
+        "RoleForm": {"role": None},
+        "PolicyForm": {"text": (POLICIES / "literal.toml").read_text()},
         "SignInForm": {"login": owner.login, "password": PASSWORD},
         "CodeForm": {"code": "123456"},
         "ProofForm": {"code": "123456"},
@@ -355,10 +369,17 @@ def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
         raise RuntimeError("canary: seed, path and stack")
 
     for endpoint in ENDPOINTS:
-        app = Door([dataclasses.replace(endpoint, work=broken)], deployment.services)
-        body = b"" if endpoint.body is None else json.dumps(bodies[endpoint.body.__name__]).encode()
+        # What takes a document does its work before the transaction of others.
+        harm: dict[str, Any] = {"prepare": broken} if endpoint.takes else {"work": broken}
+        app = Door([dataclasses.replace(endpoint, **harm)], deployment.services)
+        body = b"x" if endpoint.takes else b""
+        if endpoint.body is not None:
+            body = json.dumps(bodies[endpoint.body.__name__]).encode()
+        who = owner
+        if endpoint.permission is not None:
+            who = next(one for role, one in zip(Role, staff, strict=True) if may(role, endpoint.permission))
         with caplog.at_level(logging.ERROR, logger="leverlock.api"):
-            status, answer = asyncio.run(drive(app, endpoint, filled(endpoint), owner.token, body))
+            status, answer = asyncio.run(drive(app, endpoint, filled(endpoint), who.token, body))
         document = json.loads(answer)
         assert status == 500, endpoint.path
         assert b"canary" not in answer

@@ -39,11 +39,24 @@ def test_accounts(anyway: Installation) -> None:
 
 
 def test_operators(anyway: Installation) -> None:
-    made = anyway.json("operator", "create", "carol", "--role", "support")
+    for role in ("king", "support"):  # nobody is a king, and the first one decides about others
+        refused = anyway("operator", "create", "carol", "--role", role, "--json")
+        assert (refused.code, refused.error["field"]) == (1, "role")
+    made = anyway.json("operator", "create", "carol", "--role", "admin")
+    assert (made["in_office"], made["proposal"]) == (True, None)
     assert anyway("operator", "create", "carol").code == 1
-    refused = anyway("operator", "create", "dave", "--role", "king", "--json")
-    assert (refused.code, refused.error["field"]) == (1, "role")
-    assert anyway.json("operator", "list")["operators"] == [made]
+    entry = {"account": made["account"], "login": "carol", "role": "admin", "active": True}
+    assert anyway.json("operator", "list") == {"operators": [entry], "proposals": []}
+
+    second = anyway.json("operator", "create", "dave", "--role", "support")
+    assert second["in_office"] is False
+    listed = anyway.json("operator", "list")
+    assert listed["operators"] == [entry]
+    (waits,) = listed["proposals"]
+    assert (waits["proposal"], waits["account"]) == (second["proposal"], second["account"])
+    own = anyway("operator", "approve", "dave", second["proposal"], "--json")
+    assert own.code == 1  # the machine proposed it, so the operator agrees to it
+    assert "dave" in [one["login"] for one in anyway.json("account", "list")["accounts"]]
 
 
 def test_integrators(anyway: Installation) -> None:

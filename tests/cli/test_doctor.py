@@ -93,10 +93,19 @@ def test_a_policy_that_is_open_on_purpose_is_named(installation: Installation) -
 
 
 def test_a_policy_that_waits_for_the_next_start(installation: Installation) -> None:
+    with installation.serving(environment={"LEVERLOCK__POLICY": "trader"}):
+        pass
+    _, checks = verdicts(installation, LEVERLOCK__POLICY="literal")
+    assert any("next start" in detail for _, detail in checks["policy"])
+
+
+def test_a_policy_that_demands_less_than_the_one_in_force(installation: Installation) -> None:
     with installation.serving():
         pass
     _, checks = verdicts(installation, LEVERLOCK__POLICY="trader")
-    assert any("next start" in detail for _, detail in checks["policy"])
+    (told,) = [detail for verdict, detail in checks["policy"] if verdict == "warn"]
+    assert "needs two operators and a day" in told
+    assert "futures.order.place" in told
 
 
 def test_venues_are_asked(installation: Installation, venue: PaperVenue) -> None:

@@ -94,6 +94,6 @@ def test_the_settings_file_may_stand_elsewhere(tmp_path: Path) -> None:
 
 def test_a_fresh_installation_has_nobody_in_it(installation: Installation) -> None:
     assert installation.json("account", "list") == {"accounts": []}
-    assert installation.json("operator", "list") == {"operators": []}
+    assert installation.json("operator", "list") == {"operators": [], "proposals": []}
     assert installation.json("integrator", "list") == {"integrators": []}
     assert installation.json("venue", "list") == {"venues": []}

@@ -113,15 +113,35 @@ def test_a_call_under_way_is_finished_before_it_stops(installation: Installation
 
 
 def test_a_policy_is_put_in_force_once_and_on_record(installation: Installation) -> None:
-    for policy in ("literal", "literal", "trader"):
+    for policy in ("trader", "trader", "literal"):
         with installation.serving(environment={"LEVERLOCK__POLICY": policy}):
             pass
     with sqlite3.connect(installation.home / "leverlock.db") as database:
         bodies = [json.loads(row[0]) for row in database.execute("SELECT body FROM audit_event ORDER BY seq")]
     loads = [body["details"] for body in bodies if body["kind"] == "policy.loaded"]
-    assert [load["policy"] for load in loads] == ["literal", "trader"]
+    assert [load["policy"] for load in loads] == ["trader", "literal"]
     assert loads[1]["before"] == loads[0]["version"]
     assert {body["account"] for body in bodies if body["kind"] == "policy.loaded"} == {"system"}
+
+
+def test_a_policy_on_file_that_demands_less_is_not_put_in_force(installation: Installation) -> None:
+    """The one in force stays, whatever the file says and however often it is started; everybody who asks is told."""
+    with installation.serving():
+        pass
+    for starts in (1, 2):
+        with installation.serving(environment={"LEVERLOCK__POLICY": "trader"}) as server:
+            ready = json.loads(get(server.addresses["api"], "/readyz")[1])
+        said = [line for line in server.log() if "demands less" in line["event"]]
+        assert len(said) == starts
+        told = said[-1]
+        assert told["level"] == "warning"
+        assert any("futures.order.place" in point for point in told["demands_less"])
+        assert ready["policy"] == "literal"
+        assert ready["waiting"].endswith("demands less and is proposed; it needs two operators")
+    with sqlite3.connect(installation.home / "leverlock.db") as database:
+        bodies = [json.loads(row[0]) for row in database.execute("SELECT body FROM audit_event ORDER BY seq")]
+    kinds = [body["kind"] for body in bodies if body["account"] == "system"]
+    assert (kinds.count("policy.loaded"), kinds.count("proposal.made")) == (1, 1)
 
 
 def test_what_a_policy_leaves_open_is_said(installation: Installation) -> None:

@@ -800,7 +800,7 @@ def drop_recovery_codes(stage: Stage) -> None:
         assert raw.execute("SELECT environment FROM recovery_code").fetchall() == [("spot",)]
 
 
-# -- keys, upstream accounts, integrators, operators -----------------------------------------------------------------
+# -- keys, upstream accounts, integrators --------------------------------------------------------------------------
 @act
 def insert_key(stage: Stage) -> None:
     assert stage.act("insert_key", key())
@@ -998,19 +998,6 @@ def revoke_integrator(stage: Stage) -> None:
     assert stage.act("revoke_integrator", "int_1")
     assert not stage.act("revoke_integrator", "int_1")
     assert stage.read(lambda tx: tx.integrator_of_token(b"t" * 32)) is None
-
-
-@act
-def insert_operator(stage: Stage) -> None:
-    assert stage.act("insert_operator", "op_1", login="sam", password_hash="h", role="support")
-    assert not stage.act("insert_operator", "op_2", login="sam", password_hash="h", role="support")
-
-
-@act
-def operators(stage: Stage) -> None:
-    assert stage.read(lambda tx: tx.operators()) == []  # none ships (B61)
-    stage.act("insert_operator", "op_1", login="sam", password_hash="h", role="support")
-    assert stage.read(lambda tx: tx.operators()) == [("op_1", "sam", "support")]
 
 
 # -- messages, idempotency, trail, settings --------------------------------------------------------------------------

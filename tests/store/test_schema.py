@@ -17,7 +17,7 @@ from world import SettableClock
 RECORDED = Path(__file__).parent / "schema.sqlite.sql"
 
 # Directories and settings of the deployment: they belong to no single account.
-DIRECTORIES = {"setting", "login_name", "sign_in_try", "api_key_name", "integrator", "operator"}
+DIRECTORIES = {"setting", "login_name", "sign_in_try", "api_key_name", "integrator"}
 # Appended in commit order; their numbers are the order of the whole trail and of the changes.
 SEQUENCES = {"audit_event", "change"}
 
@@ -73,6 +73,36 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatc
     connection.close()
 
 
+def test_operators_of_the_first_schema_become_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has his password and his role; one whose login an account has already is given another name."""
+    known = migrations()
+    desk = next(number for number, sql in known if "CREATE TABLE operator_2" in sql)
+    monkeypatch.setattr("leverlock.store.migrate.migrations", lambda: known[: desk - 1])
+    SqliteStore.create(tmp_path / "a.db", clock=SettableClock())
+    connection = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    ids = ["op_" + letter * 26 for letter in "ab"]
+    connection.execute(
+        "INSERT INTO account VALUES ('acc_z', 'carol', 'active', 'hers', 1, 1, x'', 0, zeroblob(32))"
+        if "reserve_at" not in dump(connection)
+        else "INSERT INTO account VALUES ('acc_z', 'carol', 'active', 'hers', 1, 1, x'', 0, zeroblob(32), x'')"
+    )
+    connection.execute("INSERT INTO login_name VALUES ('carol', 'acc_z')")
+    for operator_id, login, role in ((ids[0], "sam", "support"), (ids[1], "carol", "security")):
+        connection.execute("INSERT INTO operator VALUES (?, ?, ?, ?, 7)", (operator_id, login, f"of {login}", role))
+    monkeypatch.setattr("leverlock.store.migrate.migrations", lambda: known)
+    migrate(connection, now_ms=1)
+    found = connection.execute(
+        "SELECT o.account_id, l.login, a.password_hash, a.state, o.role, o.since FROM operator o"
+        " JOIN account a USING (account_id) JOIN login_name l USING (account_id) ORDER BY 1"
+    ).fetchall()
+    assert found == [
+        ("acc_" + "a" * 26, "sam", "of sam", "active", "support", 7),
+        ("acc_" + "b" * 26, "operator-bbbbbbbb-carol", "of carol", "active", "security", 7),
+    ]
+    assert connection.execute("SELECT account_id FROM login_name WHERE login = 'carol'").fetchall() == [("acc_z",)]
+    connection.close()
+
+
 def test_every_table_is_strict(fresh: sqlite3.Connection) -> None:
     listed = {row[1]: row[5] for row in fresh.execute("PRAGMA table_list") if row[0] == "main"}
     loose = [name for name in tables(fresh) if not listed[name]]
@@ -110,6 +140,8 @@ def test_uniqueness_that_correctness_rests_on(fresh: sqlite3.Connection) -> None
         "challenge_grant",
         "audit_chain",
         "pending_change_waiting",
+        "recovery_case_live",
+        "proposal_live",
     }
 
 

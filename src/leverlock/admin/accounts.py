@@ -1,4 +1,4 @@
-"""Operations on accounts, operators, integrators, and on where owners are told."""
+"""Operations on accounts, integrators, and on where owners are told."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from leverlock.domain.messages import Channel
 from leverlock.messengers.webhook_secret import shown_secret, webhook_secret
 from leverlock.ports import Transaction
 
-ROLES = ("support", "security")
 PAGE = 100
 _MAIL = re.compile(r"[^\s@:<>]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 
@@ -81,31 +80,6 @@ async def unlock_account(desk: Desk, wanted: OfAccount) -> dict[str, Any]:
     account_id = await desk.store.read(lambda tx: account_named(tx, wanted.account))
     await desk.store.run(lambda tx: accounts.unlock(tx, desk.world, account_id=account_id, by=desk.by))
     return {"account": account_id, "state": "active"}
-
-
-class CreateOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    login: str
-    password: str
-    role: str
-
-
-async def create_operator(desk: Desk, wanted: CreateOperator) -> dict[str, Any]:
-    login = canonical_login(wanted.login)
-    must_be_password(wanted.password)
-    if wanted.role not in ROLES:
-        raise Refused(Reason.MALFORMED, f"a role is one of {', '.join(ROLES)}", field="role")
-    password_hash = await desk.passwords.hash(wanted.password)
-    operator_id = await desk.store.run(
-        lambda tx: accounts.create_operator(
-            tx, desk.world, login=login, password_hash=password_hash, role=wanted.role, by=desk.by
-        )
-    )
-    return {"operator": operator_id, "login": login, "role": wanted.role}
-
-
-async def list_operators(desk: Desk, _wanted: Nothing) -> dict[str, Any]:
-    found = await desk.store.read(lambda tx: tx.operators())
-    return {"operators": [{"operator": name, "login": login, "role": role} for name, login, role in found]}
 
 
 class CreateIntegrator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.admin import accounts, clock, venues
+from leverlock.admin import accounts, clock, operators, venues
 from leverlock.admin.desk import Desk
 from leverlock.domain.errors import Reason, Refused
 
@@ -30,8 +30,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "account.list": Operation(accounts.ListAccounts, accounts.list_accounts),
     "account.lock": Operation(accounts.OfAccount, accounts.lock_account),
     "account.unlock": Operation(accounts.OfAccount, accounts.unlock_account),
-    "operator.create": Operation(accounts.CreateOperator, accounts.create_operator),
-    "operator.list": Operation(accounts.Nothing, accounts.list_operators),
+    "operator.create": Operation(operators.CreateOperator, operators.create_operator),
+    "operator.role": Operation(operators.GiveRole, operators.give_role),
+    "operator.approve": Operation(operators.ApproveRole, operators.approve_role),
+    "operator.list": Operation(accounts.Nothing, operators.list_operators),
     "integrator.create": Operation(accounts.CreateIntegrator, accounts.create_integrator),
     "integrator.list": Operation(accounts.Nothing, accounts.list_integrators),
     "integrator.revoke": Operation(accounts.RevokeIntegrator, accounts.revoke_integrator),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from leverlock.api import challenges, decisions, environments, records, safeguards, sessions, status
+from leverlock.api.desk_table import DESK, RECOVERY_CASES
 from leverlock.api.door import Door
 from leverlock.api.endpoint import ApiParts, Endpoint, Who
 from leverlock.api.safeguards import ChangeList, ChangeView, WalletView
@@ -125,7 +126,7 @@ SAFEGUARDS: Final = (
     Endpoint(
         method="POST", path="/v1/cancellations", summary="Stop what the link of a notice names, without signing in",
         who=Who.ANYBODY, body=CancelLinkForm, status=204,
-        reasons=(R.UNKNOWN_ID, R.CONFLICT),
+        reasons=(R.UNKNOWN_ID, R.CONFLICT, R.CASE_STATE),
         work=safeguards.cancel_from_link,
     ),
 )
@@ -206,7 +207,16 @@ RECORDS: Final = (
 )
 # fmt: on
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (*SESSIONS, *ENROLMENT, *SAFEGUARDS, *DECISIONS, *CHALLENGES, *RECORDS)
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *SESSIONS,
+    *ENROLMENT,
+    *SAFEGUARDS,
+    *DECISIONS,
+    *CHALLENGES,
+    *RECORDS,
+    *RECOVERY_CASES,
+    *DESK,
+)
 
 
 def create_app(parts: ApiParts) -> Door:

@@ -23,10 +23,11 @@ from typing import Any, Final
 import msgspec
 
 from leverlock import access_log
-from leverlock.api.endpoint import ApiParts, Call, Caller, Endpoint, Result, Who, authenticate
+from leverlock.api.endpoint import ApiParts, Call, Caller, Endpoint, RawAnswer, Result, Who, authenticate
 from leverlock.api.idempotency import key_of, once
 from leverlock.api.problems import MEDIA_TYPE, Edge, EdgeRefused, headers, problem
 from leverlock.api.reading import MAX_BODY, read_body, read_query
+from leverlock.api.uploads import Uploads
 from leverlock.app.sign_in import TOUCH_MS, live_session
 from leverlock.correlation import begin
 from leverlock.domain.errors import Reason, Refused
@@ -108,6 +109,7 @@ class Door:
         self._routes = Routes(endpoints)
         self._parts = parts
         self._name = name
+        self._uploads = Uploads(parts.world.limits.document_bytes)
         self._timers: dict[tuple[str, str, int], Any] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -145,11 +147,19 @@ class Door:
 
     async def _serve(self, endpoint: Endpoint, parameters: dict[str, str], scope: Any, receive: Any) -> Answer:
         call = _open(endpoint, parameters, scope)
+        if endpoint.takes:
+            await self._must_be_known(call)  # before a stranger's megabytes are read
+            async with self._uploads.turn(call.token):
+                await self._uploads.read(call, scope, receive)
+                return await self._answer(endpoint, call)
         try:
             await _read(call, scope, receive)
         except (Refused, EdgeRefused):
             await self._must_be_known(call)
             raise
+        return await self._answer(endpoint, call)
+
+    async def _answer(self, endpoint: Endpoint, call: Call) -> Answer:
         result: Result = None
         prepared = None if endpoint.prepare is None else await endpoint.prepare(self._parts, call)
         try:
@@ -163,7 +173,8 @@ class Door:
         if isinstance(result, Refused):
             return refusal(result)
         if endpoint.finish is not None:
-            result = await endpoint.finish(self._parts, result)
+            finished = await endpoint.finish(self._parts, result)
+            return shown_raw(finished) if isinstance(finished, RawAnswer) else shown(finished, endpoint.status)
         return shown(result, endpoint.status)
 
     async def _work(self, call: Call) -> Result:
@@ -260,6 +271,19 @@ def shown(result: Any, status: int) -> Answer:
         return Answer(204, [_NO_STORE], b"")
     body = msgspec.json.encode(result)
     return Answer(status, [_CONTENT_JSON, _NO_STORE, (b"content-length", str(len(body)).encode())], body)
+
+
+def shown_raw(answer: RawAnswer) -> Answer:
+    """A picture: saved rather than opened, and never taken for anything else by a browser."""
+    head = [
+        (b"content-type", answer.media.encode()),
+        (b"content-disposition", b"attachment"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", b"default-src 'none'; sandbox"),
+        _NO_STORE,
+        (b"content-length", str(len(answer.body)).encode()),
+    ]
+    return Answer(200, head, answer.body)
 
 
 def refusal(refused: Refused | EdgeRefused, *, instance: str | None = None) -> Answer:

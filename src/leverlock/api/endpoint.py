@@ -18,12 +18,15 @@ from leverlock.api.problems import Edge
 from leverlock.api.views import View
 from leverlock.api.wire import Form, Nothing
 from leverlock.app.accounts import integrator
+from leverlock.app.operators import must_have_login_factor
 from leverlock.app.sign_in import live_session, owner
+from leverlock.documents.vault import Vault
 from leverlock.domain.account import Session
 from leverlock.domain.action import Action
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
+from leverlock.domain.roles import Operator, Permission, may
 from leverlock.ports import PasswordFinding, Store, Transaction, World
 from leverlock.store.snapshot import Snapshot
 from leverlock.verifiers.password import PasswordHasher
@@ -38,6 +41,7 @@ class Who(StrEnum):
     HALF_SIGNED = "half-signed session"  # password passed, the login challenge perhaps not yet
     OWNER = "owner session"
     ASKER = "owner session or integrator"
+    OPERATOR = "operator session"  # of an account whose role permits the call, with the login challenge passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Caller:
     principal: str
     account_id: str
     session: Session | None
+    operator: Operator | None = None
 
     @property
     def owner(self) -> Session:
@@ -54,6 +59,13 @@ class Caller:
         if self.session is None:
             raise Refused(Reason.NOT_PERMITTED)
         return self.session
+
+    @property
+    def agent(self) -> str:
+        """The account of the operator of a row that only operators may call."""
+        if self.operator is None:
+            raise Refused(Reason.NOT_PERMITTED)
+        return self.operator.account_id
 
 
 @dataclass(slots=True)
@@ -67,9 +79,11 @@ class Call:
     target: str
     key: str | None = None
     raw: bytes = b""
+    media: str = ""
     body: Any = None
     query: Any = None
     action: Action | None = None
+    extra: Any = None  # what `read` made of the body, where the form alone is not what the work needs
     finding: PasswordFinding | None = None
     fresh: bool = False  # the challenge of the answer was made by this call
 
@@ -85,19 +99,28 @@ class Call:
 
 @dataclass(frozen=True)
 class ApiParts:
-    """All that the API stands on, joined by `bootstrap`. `pool` takes the drawing of QR codes off the loop."""
+    """All that the API stands on, joined by `bootstrap`. `pool` takes what is slow with pictures off the loop."""
 
     store: Store
     world: World
     passwords: PasswordHasher
     snapshot: Snapshot
     pool: ThreadPoolExecutor
+    vault: Vault
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """An answer that is no JSON: a document, shown once."""
+
+    media: str
+    body: bytes
 
 
 Result = View | Refused | None
 Work = Callable[[Transaction, World, Caller, Call], Any]
 Prepare = Callable[[ApiParts, Call], Awaitable[View | None]]
-Finish = Callable[[ApiParts, Any], Awaitable[View]]
+Finish = Callable[[ApiParts, Any], Awaitable[View | RawAnswer]]
 Tally = Callable[[Call, "Result"], None]
 
 
@@ -107,7 +130,8 @@ class Endpoint:
 
     `secret`: the answer holds something that is shown once. `remembered`: honours Idempotency-Key. `prepare` runs
     before the transaction (a password to hash, a decision from the snapshot); what it returns is the answer.
-    `finish` runs after the commit (a QR code to draw). `read` types what the form alone cannot.
+    `finish` runs after the commit (a QR code to draw). `read` types what the form alone cannot. `permission`: what an
+    operator's role must permit. `takes`, `gives`: the types of a body or an answer that is a picture.
     """
 
     method: str
@@ -120,6 +144,9 @@ class Endpoint:
     body: type[Form] | None = None
     query: type[Form] = Nothing
     reasons: tuple[Reason | Edge, ...] = ()
+    permission: Permission | None = None
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
     secret: bool = False
     remembered: bool = False
     read: Callable[[Call], None] | None = None
@@ -129,6 +156,7 @@ class Endpoint:
     segments: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        assert (self.who is Who.OPERATOR) == (self.permission is not None)
         object.__setattr__(self, "segments", tuple(self.path.split("/")[1:]))
 
     @property
@@ -145,10 +173,14 @@ def common_reasons(endpoint: Endpoint) -> tuple[Reason | Edge, ...]:
     found: list[Reason | Edge] = [Reason.MALFORMED, Reason.STORE_UNAVAILABLE, Reason.CLOCK_BEHIND, Edge.INTERNAL]
     if endpoint.who is not Who.ANYBODY:
         found.append(Reason.NOT_AUTHENTICATED)
-    if endpoint.who in (Who.HALF_SIGNED, Who.OWNER):
+    if endpoint.who in (Who.HALF_SIGNED, Who.OWNER, Who.OPERATOR):
         found.append(Reason.NOT_PERMITTED)
-    if endpoint.who in (Who.OWNER, Who.ASKER):
+    if endpoint.who in (Who.OWNER, Who.ASKER, Who.OPERATOR):
         found.append(Reason.LOGIN_CHALLENGE_OPEN)
+    if endpoint.who is Who.OPERATOR:
+        found.append(Reason.ENROLMENT_REQUIRED)
+    if endpoint.takes:
+        found += [Edge.DOCUMENT_TOO_LARGE, Edge.BUSY, Reason.NOT_A_DOCUMENT]
     if endpoint.who is Who.ASKER or endpoint.parameters:
         found.append(Reason.UNKNOWN_ID)
     if endpoint.body is not None:
@@ -180,9 +212,24 @@ def authenticate(tx: Transaction, world: World, call: Call, *, touch: bool = Fal
         session = live_session(tx, world, token=token)
     else:
         session = owner(tx, world, token=token, touch=touch)
+    if who is Who.OPERATOR:
+        return _operator(tx, session, call.endpoint)
     if named is not None and named != session.account_id:
         raise Refused(Reason.UNKNOWN_ID)
     return Caller(session.principal, session.account_id, session)
+
+
+def _operator(tx: Transaction, session: Session, endpoint: Endpoint) -> Caller:
+    """The operator of a session whose login challenge is passed, if his role permits this (B36, B61).
+
+    Raises Refused: NOT_PERMITTED, ENROLMENT_REQUIRED while he has no login authenticator that could have been asked.
+    """
+    assert endpoint.permission is not None
+    operator = tx.operator(session.account_id)
+    if operator is None or not may(operator.role, endpoint.permission):
+        raise Refused(Reason.NOT_PERMITTED)
+    must_have_login_factor(tx, session.account_id)
+    return Caller(operator.principal, session.account_id, session, operator)
 
 
 def must_be_id(prefix: str, text: str) -> str:

@@ -24,13 +24,26 @@ _SECURITY: Final[dict[Who, list[dict[str, list[str]]]]] = {
     Who.ANYBODY: [],
     Who.HALF_SIGNED: [{"session": []}],
     Who.OWNER: [{"session": []}],
+    Who.OPERATOR: [{"session": []}],
     Who.ASKER: [{"session": []}, {"integrator": []}],
 }
 _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "environment": {"type": "string", "enum": [environment.value for environment in Environment]},
+    "subject": {"type": "string", "pattern": "^(acc_[a-z2-7]{26}|system)$"},
     "name": {"type": "string", "enum": [type_of(reason).rsplit("/", 1)[1] for reason in PROBLEMS]},
 }
-_ID_PREFIXES: Final = {"challenges": "ch", "authenticators": "au", "keys": "key", "changes": "chg"}
+_ID_PREFIXES: Final = {
+    "challenges": "ch",
+    "authenticators": "au",
+    "keys": "key",
+    "changes": "chg",
+    "recovery-cases": "case",
+    "cases": "case",
+    "documents": "doc",
+    "accounts": "acc",
+    "proposals": "prop",
+}
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _IDEMPOTENCY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -88,7 +101,7 @@ def _operation(
     operation: dict[str, Any] = {
         "operationId": _operation_id(row),
         "summary": row.summary,
-        "description": f"Caller: {row.who}.",
+        "description": f"Caller: {row.who}." + (f" Permission: {row.permission}." if row.permission else ""),
         "security": _SECURITY[row.who],
         "parameters": [*_path_parameters(row), *_query_parameters(row, refs, components)],
         "responses": {str(row.status): _success(row, refs), **_refusals(row, problem)},
@@ -97,6 +110,8 @@ def _operation(
         operation["parameters"].append(_IDEMPOTENCY)
     if row.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": refs[row.body]}}}
+    if row.takes:
+        operation["requestBody"] = {"required": True, "content": dict.fromkeys(row.takes, _BINARY)}
     return operation
 
 
@@ -134,6 +149,8 @@ def _success(row: Endpoint, refs: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     if row.secret:
         described += " Holds a secret: shown once."
     answer: dict[str, Any] = {"description": described, "headers": {"Correlation-Id": _CORRELATION}}
+    if row.gives:
+        answer["content"] = dict.fromkeys(row.gives, _BINARY)
     if row.answer is not None:
         answer["content"] = {"application/json": {"schema": refs[row.answer]}}
     return answer

@@ -34,6 +34,8 @@ class Edge(StrEnum):
     NOT_JSON = "not_json"
     KEY_REUSED = "idempotency_key_reused"
     SECRET_NOT_REPEATED = "secret_not_repeated"
+    DOCUMENT_TOO_LARGE = "document_too_large"
+    BUSY = "busy"
     NOT_READY = "not_ready"
     INTERNAL = "internal"
 
@@ -85,6 +87,19 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     Reason.CANNOT_GROUP: Row(422, "Cannot be answered together", "These challenges need a code each."),
     Reason.PROOF_MISSING: Row(422, "Proof missing", "Send everything that the challenge requires, in one answer."),
     Reason.PROOF_NOT_ACCEPTED: Row(422, "Proof not accepted", "Send what the challenge requires and nothing else."),
+    # The desk.
+    Reason.CASE_STATE: Row(409, "Not in this state", "The recovery case is not in a state in which this can be done."),
+    Reason.NO_NOTICE_ADDRESS: Row(
+        409, "No address known", "A recovery is told to an address of the account, and it has none; call support.", True
+    ),
+    Reason.DOCUMENTS_MISSING: Row(409, "Documents missing", "Bring a document of each kind first."),
+    Reason.TOO_MANY_CASES: Row(429, "Too many recovery cases", "A few cases were opened lately; wait.", True),
+    Reason.TOO_MANY_DOCUMENTS: Row(409, "Too many documents", "This case takes no further document.", True),
+    Reason.NOT_A_DOCUMENT: Row(
+        415, "Not a document", "Send a JPEG or PNG picture; a PDF as a photograph or screenshot of its pages."
+    ),
+    Reason.PROPOSAL_STATE: Row(409, "Not in this state", "The proposal is not in a state in which this can be done."),
+    Reason.POLICY_REFUSED: Row(422, "Policy refused", "The text is no policy that could be put in force."),
     # Limits.
     Reason.ON_HOLD: Row(403, "On hold", "This is refused for a day after a change of the account's factors."),
     Reason.FACTOR_BLOCKED: Row(429, "Too many wrong answers", "This authenticator is blocked for a while."),
@@ -121,6 +136,8 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
         "The call was done, and its answer held a secret, which is shown once. Make it anew under a new key.",
         True,
     ),
+    Edge.DOCUMENT_TOO_LARGE: Row(413, "Document too large", "Send a smaller picture."),
+    Edge.BUSY: Row(503, "Busy", "Too many documents arrive at once; try again in a moment.", True),
     Edge.NOT_READY: Row(503, "Not ready", "This process cannot do its work now."),
     Edge.INTERNAL: Row(500, "Internal error", "Something went wrong here. Tell the operator the instance.", True),
 }

@@ -6,18 +6,27 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from leverlock.api.endpoint import ApiParts, Call, Endpoint, Who
 from leverlock.api.openapi import document
 from leverlock.api.problems import PROBLEMS, Edge, EdgeRefused, Problem, type_of
 from leverlock.api.views import View
 from leverlock.app.fence import rising
+from leverlock.app.policies import IN_FORCE
+from leverlock.domain.account import SYSTEM_ACCOUNT
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.proposal import Proposal, ProposalKind, ProposalState
 from leverlock.ports import Transaction
 
 _NOT_READY: Final = {
     Reason.STORE_UNAVAILABLE: "the database cannot be reached",
     Reason.CLOCK_BEHIND: "the clock is behind what the database has already seen",
+}
+
+_STAGES: Final = {
+    ProposalState.OPEN: "proposed; it needs two operators",
+    ProposalState.APPROVED: "approved; it waits for its day",
 }
 
 
@@ -28,10 +37,14 @@ class Alive(View):
 
 
 class Ready(View):
-    """The database answers, the clock is right, and the policy loaded here is the one in force."""
+    """The database answers, the clock is right, and the policy loaded here is the one in force.
+
+    `waiting`: another policy, which demands less, is proposed or waits for its day.
+    """
 
     status: str
     policy: str
+    waiting: str | UnsetType = UNSET
 
 
 class Meaning(View):
@@ -59,18 +72,22 @@ async def alive(_parts: ApiParts, _call: Call) -> Alive:
 async def ready(parts: ApiParts, _call: Call) -> Ready:
     policy = parts.world.policy()
 
-    def look(tx: Transaction) -> str | None:
+    def look(tx: Transaction) -> tuple[str | None, Proposal | None]:
         if rising(tx) is not None:
             raise EdgeRefused(Edge.NOT_READY, detail="a fence is being raised; nothing is verified until it stands")
-        return tx.setting("policy_version") if tx.now else None
+        assert tx.now
+        return tx.setting(IN_FORCE), tx.live_proposal(SYSTEM_ACCOUNT, ProposalKind.POLICY)
 
     try:
-        in_force = await parts.store.read(look)
+        in_force, proposal = await parts.store.read(look)
     except Refused as refused:
         raise EdgeRefused(Edge.NOT_READY, detail=_NOT_READY.get(refused.reason, "nothing can be decided")) from None
     if in_force != policy.version:
         raise EdgeRefused(Edge.NOT_READY, detail="the policy loaded here is not the one in force")
-    return Ready("ready", policy.name)
+    answer = Ready("ready", policy.name)
+    if proposal is not None:
+        answer.waiting = f"policy {proposal.version} demands less and is {_STAGES[proposal.state]}"
+    return answer
 
 
 async def meaning(_parts: ApiParts, call: Call) -> Meaning:

@@ -7,6 +7,7 @@ there is a new call here, in the validation and in the OpenAPI document alike.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Union
 
@@ -18,7 +19,7 @@ from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.challenge import Denial
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.totp import is_code
-from leverlock.domain.values import Field, Kind, ValueRefused
+from leverlock.domain.values import Field, Kind, ValueRefused, has_invisible
 from leverlock.domain.values import text as text_field
 
 MAX_PASSWORD_TYPED: Final = 256
@@ -103,6 +104,17 @@ class AuditQuery(Form):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
+def prose(typed: str, *, field: str, most: int) -> str:
+    """Text of several lines, for people: composed, without characters that hide or mislead, and never empty.
+
+    Raises Refused(MALFORMED).
+    """
+    text = unicodedata.normalize("NFC", typed.replace("\r\n", "\n")).strip()
+    if not text or len(text) > most or any(has_invisible(line) for line in text.split("\n")):
+        raise Refused(Reason.MALFORMED, f"expected 1 to {most} visible characters", field=field)
+    return text
+
+
 def must_be_code(code: str | UnsetType) -> None:
     """A pattern's `$` also stands before a final line feed; this does not (B8)."""
     if code is not UNSET and not is_code(code):
@@ -115,6 +127,13 @@ _DECIMAL: Final = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
 _TEXT: Final[dict[str, Any]] = {
     "description": "NFC text without control, direction or invisible characters, without outer spaces",
     "extra_json_schema": {"pattern": r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"},
+}
+
+# Of several lines: what a JSON Schema can say of it.
+_VISIBLE: Final = r"[^\x00-\x20\x7f\u0085\u00a0]"
+PROSE: Final[dict[str, Any]] = {
+    "description": "text without control, direction or invisible characters but line feeds",
+    "extra_json_schema": {"pattern": rf"^{_VISIBLE}([^\x00-\x09\x0b-\x1f\x7f]*{_VISIBLE})?$"},
 }
 
 _WORD: Final[dict[str, Any]] = {

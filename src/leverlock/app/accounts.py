@@ -1,4 +1,4 @@
-"""Accounts, operators and integrators, created by whoever runs the deployment."""
+"""Accounts and integrators, created by whoever runs the deployment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def create_account(tx: Transaction, world: World, *, login: str, password_hash: 
     return account_id
 
 
-def lock(tx: Transaction, world: World, *, account_id: str, by: str) -> None:
+def lock(tx: Transaction, world: World, *, account_id: str, by: str, reason: str = "") -> None:
     """Stop an account: its sessions end, and every challenge and grant is void with this commit (B52).
 
     What was begun before the lock cannot be finished after it; cancels still pass.
@@ -33,7 +33,7 @@ def lock(tx: Transaction, world: World, *, account_id: str, by: str) -> None:
     tx.lock_account(account_id)
     if account_id == SYSTEM_ACCOUNT or not tx.set_account_state(account_id, AccountState.LOCKED):
         raise Refused(Reason.CONFLICT, "the account is locked already")
-    tx.record(AuditEvent(EventKind.ACCOUNT_LOCKED, by))
+    tx.record(AuditEvent(EventKind.ACCOUNT_LOCKED, by, _why(reason)))
     revoke_live(tx, account_id, because="account_locked", by=by)
     for ended in tx.end_other_sessions(account_id, keep=""):
         tx.record(AuditEvent(EventKind.SESSION_ENDED, by, {"session": ended, "because": "account_locked"}))
@@ -41,14 +41,18 @@ def lock(tx: Transaction, world: World, *, account_id: str, by: str) -> None:
     notify(tx, world, account_id, kind="account.locked")
 
 
-def unlock(tx: Transaction, world: World, *, account_id: str, by: str) -> None:
+def unlock(tx: Transaction, world: World, *, account_id: str, by: str, reason: str = "") -> None:
     """Let an account go on; what the lock voided stays void. Raises Refused: UNKNOWN_ID, CONFLICT."""
     tx.lock_account(account_id)
     if account_id == SYSTEM_ACCOUNT or not tx.set_account_state(account_id, AccountState.ACTIVE):
         raise Refused(Reason.CONFLICT, "the account is not locked")
-    tx.record(AuditEvent(EventKind.ACCOUNT_UNLOCKED, by))
+    tx.record(AuditEvent(EventKind.ACCOUNT_UNLOCKED, by, _why(reason)))
     tx.note_change(account_id)
     notify(tx, world, account_id, kind="account.unlocked")
+
+
+def _why(reason: str) -> dict[str, str]:
+    return {"reason": reason} if reason else {}
 
 
 def set_address(tx: Transaction, world: World, *, account_id: str, channel: Channel, target: str, by: str) -> str:
@@ -58,16 +62,6 @@ def set_address(tx: Transaction, world: World, *, account_id: str, channel: Chan
     tx.set_address(address)
     tx.record(AuditEvent(EventKind.NOTICE_ADDRESS_SET, by, {"channel": channel.value}))
     return address.address_id
-
-
-def create_operator(tx: Transaction, world: World, *, login: str, password_hash: str, role: str, by: str) -> str:
-    """A support or security person. There is no default one (B61). Raises Refused(NAME_TAKEN)."""
-    operator_id = make_id("op", world.entropy.bytes(ID_BYTES))
-    tx.lock_account(SYSTEM_ACCOUNT)
-    if not tx.insert_operator(operator_id, login=login, password_hash=password_hash, role=role):
-        raise Refused(Reason.NAME_TAKEN, "this operator name is taken", field="login")
-    tx.record(AuditEvent(EventKind.OPERATOR_CREATED, by, {"operator": operator_id, "login": login, "role": role}))
-    return operator_id
 
 
 def create_integrator(tx: Transaction, world: World, *, name: str, by: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from leverlock.app.cancel_link import read_cancel_link
 from leverlock.app.pending import cancel_change
+from leverlock.app.recovery_cases import cancel as cancel_case
 from leverlock.domain.errors import Reason, Refused
 from leverlock.ports import Transaction, World
 
@@ -30,4 +31,8 @@ def _change(tx: Transaction, world: World, account_id: str, target: str) -> None
     cancel_change(tx, world, account_id=account_id, change_id=target, by=LINK)
 
 
-STOPS: Final[dict[str, Stop]] = {"chg": _change}
+def _case(tx: Transaction, world: World, account_id: str, target: str) -> None:
+    cancel_case(tx, world, account_id=account_id, case_id=target, by=LINK)
+
+
+STOPS: Final[dict[str, Stop]] = {"chg": _change, "case": _case}

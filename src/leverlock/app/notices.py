@@ -6,6 +6,7 @@ Both are written in the transaction of the change itself and delivered after its
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from leverlock.domain.challenge import Challenge
@@ -36,7 +37,14 @@ def ring(tx: Transaction, world: World, challenge: Challenge) -> None:
 
 def notify(tx: Transaction, world: World, account_id: str, *, kind: str, **details: str | int) -> None:
     """Tell the owner of a security event."""
-    _put(tx, world, account_id, {"type": kind, "at": tx.now, **details}, expires_at=tx.now + NOTICE_LIFE_MS)
+    notify_until(tx, world, account_id, kind=kind, until=tx.now + NOTICE_LIFE_MS, details=details)
+
+
+def notify_until(
+    tx: Transaction, world: World, account_id: str, *, kind: str, until: int, details: Mapping[str, str | int]
+) -> None:
+    """The same, for what is worth nothing any more from then on."""
+    _put(tx, world, account_id, {"type": kind, "at": tx.now, **details}, expires_at=until)
 
 
 def _put(tx: Transaction, world: World, account_id: str, body: dict[str, Any], *, expires_at: int) -> None:

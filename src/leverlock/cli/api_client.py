@@ -60,13 +60,25 @@ class ApiClient:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call; its JSON answer. Raises CommandError with what the problem document says."""
-        headers = {"Accept": "application/json"}
+        payload = None if body is None else json.dumps(body).encode()
+        return _answer(*self.exchange(method, path, payload, "application/json"))
+
+    def fetch(self, method: str, path: str, body: dict[str, Any]) -> bytes:
+        """One call whose answer is no JSON. Raises CommandError."""
+        status, content = self.exchange(method, path, json.dumps(body).encode(), "application/json")
+        return content if status == 200 else json.dumps(_answer(status, content)).encode()
+
+    def send(self, path: str, content: bytes, media: str) -> dict[str, Any]:
+        """One call whose body is no JSON. Raises CommandError."""
+        return _answer(*self.exchange("POST", path, content, media))
+
+    def exchange(self, method: str, path: str, payload: bytes | None, media: str) -> tuple[int, bytes]:
+        """Status and body of an answer, whatever it is. Raises CommandError where there is none."""
+        headers = {"Accept": "*/*"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
-        payload = None
-        if body is not None:
-            payload = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
+        if payload is not None:
+            headers["Content-Type"] = media
         connection = self._connection()
         try:
             connection.request(method, path, payload, headers)
@@ -78,7 +90,7 @@ class ApiClient:
             raise CommandError(f"the API at {self._url} does not answer", exit_code=Exit.UNAVAILABLE) from None
         finally:
             connection.close()
-        return _answer(response.status, text)
+        return response.status, text
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._tls is not None:

@@ -15,7 +15,7 @@ app = typer.Typer(help="What is set, from where, and whether it holds.", no_args
 @app.command("check")
 def check(config: Config = None, as_json: Json = False) -> None:
     """Read the settings and the policy as `serve` would, and say what is wrong with them."""
-    from leverlock.bootstrap import read_policy
+    from leverlock.policy_office import read_policy
 
     loaded = load(config)
     policy = read_policy(loaded.settings.policy)

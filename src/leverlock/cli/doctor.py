@@ -20,6 +20,7 @@ from leverlock.domain.errors import Refused
 
 if TYPE_CHECKING:
     from leverlock.config import Settings
+    from leverlock.domain.policy import Policy
     from leverlock.settings_sources import Loaded
 
 FREE_BYTES_WARN = 1024**3
@@ -127,7 +128,7 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _policy(settings: Settings) -> Iterator[Check]:
-    from leverlock.bootstrap import StartRefused, read_policy
+    from leverlock.policy_office import StartRefused, read_policy
     from leverlock.store.inspection import inspect
 
     try:
@@ -139,11 +140,26 @@ def _policy(settings: Settings) -> Iterator[Check]:
     for action in sorted(policy.unsafe_allow):
         yield Check("policy", Verdict.WARN, f"{action} is left open on purpose (unsafe_allow)")
     try:
-        in_force = inspect(settings.store.path).policy_version
+        found = inspect(settings.store.path)
     except (sqlite3.Error, FileNotFoundError):
         return
-    if in_force not in (None, policy.version):
-        yield Check("policy", Verdict.WARN, f"in force is version {in_force}; the file's takes over at the next start")
+    if found.policy_version not in (None, policy.version):
+        yield _another_in_force(policy, str(found.policy_version), found.policy_text)
+
+
+def _another_in_force(policy: Policy, version: str, text: str | None) -> Check:
+    from leverlock.domain.policy_compare import weakenings
+    from leverlock.domain.policy_file import PolicyError, load_policy
+
+    name, in_force = "policy", f"in force is version {version}"
+    try:
+        weaker = [] if text is None else weakenings(load_policy(text, whole=False), policy)
+    except PolicyError as problem:
+        return Check(name, Verdict.BAD, f"{in_force}, which this release cannot read: {problem}")
+    if not weaker:
+        return Check(name, Verdict.WARN, f"{in_force}; the file's takes over at the next start")
+    detail = f"{in_force} and it stays: the file's demands less and needs two operators and a day; {weaker[0]}"
+    return Check(name, Verdict.WARN, detail)
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

@@ -29,7 +29,7 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Write settings, make a keyring and a database. Nothing that exists is touched."""
-    from leverlock.bootstrap import read_policy
+    from leverlock.policy_office import read_policy
     from leverlock.settings_sources import load_settings
     from leverlock.store.host import SystemClock, SystemEntropy
     from leverlock.store.sealing import Keyring, KeyringError

@@ -13,9 +13,12 @@ from leverlock.cli import (
     account,
     approve,
     audit,
+    cases,
     clock,
     config,
+    decisions,
     demo,
+    desk,
     doctor,
     enrol,
     init,
@@ -53,6 +56,16 @@ app.add_typer(key.app, name="key")
 app.add_typer(venue.app, name="venue")
 app.add_typer(integrator.app, name="integrator")
 app.add_typer(operator.app, name="operator")
+app.add_typer(desk.app, name="desk")
+desk.app.command("role")(decisions.role)
+desk.app.command("agree")(decisions.agree)
+desk.app.command("decline")(decisions.decline)
+desk.app.command("proposals")(decisions.proposals)
+policy.app.command("propose")(decisions.propose)
+policy.app.command("proposals")(decisions.proposals)
+policy.app.command("approve")(decisions.approve_policy)
+policy.app.command("refuse")(decisions.refuse_policy)
+app.add_typer(cases.app, name="case")
 app.add_typer(notice.app, name="notice")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
@@ -102,7 +115,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def _settings_trouble(problem: Exception) -> CommandError | None:
     """What is wrong before anything starts. Imported here, because most commands end well and need neither."""
-    from leverlock.bootstrap import StartRefused
+    from leverlock.policy_office import StartRefused
     from leverlock.settings_sources import SettingsError
 
     if isinstance(problem, SettingsError):

@@ -49,8 +49,8 @@ def show(file: File = None, config: Config = None, as_json: Json = False) -> Non
 
 
 def _read(file: str | None, config: Path | None) -> tuple[str, Policy]:
-    from leverlock.bootstrap import policy_source, read_policy
     from leverlock.domain.policy_file import PolicyError, load_policy
+    from leverlock.policy_office import policy_source, read_policy
 
     if file is None:
         name = load(config).settings.policy

@@ -44,6 +44,15 @@ class Reason(StrEnum):
     CANNOT_GROUP = "cannot_group"
     PROOF_MISSING = "proof_missing"
     PROOF_NOT_ACCEPTED = "proof_not_accepted"
+    # The desk.
+    CASE_STATE = "case_state"
+    NO_NOTICE_ADDRESS = "no_notice_address"
+    DOCUMENTS_MISSING = "documents_missing"
+    TOO_MANY_CASES = "too_many_cases"
+    TOO_MANY_DOCUMENTS = "too_many_documents"
+    NOT_A_DOCUMENT = "not_a_document"
+    PROPOSAL_STATE = "proposal_state"
+    POLICY_REFUSED = "policy_refused"
     # Limits.
     FACTOR_BLOCKED = "factor_blocked"
     FACTOR_DISABLED = "factor_disabled"

@@ -13,6 +13,8 @@ SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+KIB = 1024
+MIB = 1024 * KIB
 
 
 class LimitsError(ValueError):
@@ -21,7 +23,7 @@ class LimitsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in milliseconds, the rest are counts."""
+    """Times in milliseconds, sizes in bytes, the rest are counts."""
 
     totp_window: Window = Window.STANDARD
     challenge_life_ms: int = 5 * MINUTE
@@ -45,6 +47,18 @@ class Limits:
     wallet_access_ms: int = 5 * MINUTE
     hold_ms: int = 1 * DAY
     change_wait_ms: int = 1 * DAY
+    case_open_ms: int = 14 * DAY
+    case_wait_ms: int = 1 * DAY
+    case_ready_ms: int = 7 * DAY
+    case_link_ms: int = 10 * MINUTE
+    case_kept_ms: int = 30 * DAY
+    cases_new: int = 3
+    cases_new_window_ms: int = 7 * DAY
+    case_documents: int = 10
+    document_bytes: int = 8 * MIB
+    document_pixels: int = 24 * 10**6
+    proposal_life_ms: int = 7 * DAY
+    policy_wait_ms: int = 1 * DAY
     leverage_fresh_ms: int = 5 * SECOND
     session_idle_ms: int = 15 * MINUTE
     session_absolute_ms: int = 12 * HOUR
@@ -107,6 +121,18 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "wallet_access_ms": (30 * SECOND, 5 * MINUTE, "RTS 4(3)(d)"),
     "hold_ms": (1 * DAY, 7 * DAY, "B34"),
     "change_wait_ms": (1 * DAY, 7 * DAY, "semantics 3"),
+    "case_open_ms": (1 * DAY, 90 * DAY, "B37"),
+    "case_wait_ms": (1 * DAY, 14 * DAY, "B37: 24 h"),
+    "case_ready_ms": (1 * HOUR, 30 * DAY, "B37"),
+    "case_link_ms": (1 * MINUTE, 10 * MINUTE, "NIST SP 800-63B-4 section 4.1.2.2"),
+    "case_kept_ms": (0, 365 * DAY, "B38, ASVS 14.2.7"),
+    "cases_new": (1, 10, "ASVS 2.4.1"),
+    "cases_new_window_ms": (1 * DAY, 30 * DAY, "ASVS 2.4.1"),
+    "case_documents": (2, 20, "ASVS 5.2.1"),
+    "document_bytes": (64 * KIB, 16 * MIB, "ASVS 5.2.1"),
+    "document_pixels": (10**6, 50 * 10**6, "ASVS 5.2.6"),
+    "proposal_life_ms": (1 * HOUR, 30 * DAY, "semantics 9"),
+    "policy_wait_ms": (1 * DAY, 14 * DAY, "semantics 9: 24 h"),
     "leverage_fresh_ms": (500, 5 * SECOND, "semantics 2"),
     "session_idle_ms": (1 * MINUTE, 1 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),
     "session_absolute_ms": (5 * MINUTE, 24 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),

@@ -38,8 +38,12 @@ class PolicyError(ValueError):
         self.line = line
 
 
-def load_policy(source: str) -> Policy:
-    """The policy that `source` describes. Raises PolicyError; nothing is ever skipped or defaulted to open."""
+def load_policy(source: str, *, whole: bool = True) -> Policy:
+    """The policy that `source` describes. Raises PolicyError; nothing is ever skipped or defaulted to open.
+
+    Not `whole`: one that was in force before this release is read to be compared with. It may say nothing about
+    actions that are new, and must not be decided with.
+    """
     try:
         document = tomllib.loads(source, parse_float=_number)
     except (ValueError, RecursionError) as problem:  # tomllib's own errors, and numbers or nesting beyond Python's
@@ -61,7 +65,8 @@ def load_policy(source: str) -> Policy:
     rules = tuple(_rule(table, index, where) for index, table in enumerate(tables))
     _refuse_doubles(rules, where)
     unsafe = _unsafe(document.get("unsafe_allow", []), where)
-    _refuse_gaps(rules, unsafe, source)
+    if whole:
+        _refuse_gaps(rules, unsafe, source)
     version = hashlib.sha256(source.encode()).hexdigest()[:32]
     return Policy(name, version, rules, require_enrolment, unsafe, source)
 

@@ -276,3 +276,18 @@ class StrictHttpProtocol(HttpToolsProtocol):
             self._refuse("The request did not arrive in time.", b"408 Request Timeout")
         else:
             self.transport.close()
+
+
+class UploadHttpProtocol(StrictHttpProtocol):
+    """The API's: a path that takes a document has room and time for one. What its caller may send there is judged
+    before the body is read, so that what nobody reads piles up at the caller's end."""
+
+    uploads = re.compile(rb"/v1/(?:recovery-cases|operator/accounts/[^/?]+/cases)/[^/?]+/documents(?:\?.*)?", re.DOTALL)
+    upload_limit = 16 * 1024 * 1024  # bytes; the door has the limit in force
+    upload_seconds = 60.0
+
+    def on_headers_complete(self) -> None:
+        takes_document = self.uploads.fullmatch(self.url) is not None
+        self.body_limit = self.upload_limit if takes_document else StrictHttpProtocol.body_limit
+        self.body_seconds = self.upload_seconds if takes_document else StrictHttpProtocol.body_seconds
+        super().on_headers_complete()

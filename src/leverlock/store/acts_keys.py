@@ -1,4 +1,4 @@
-"""Acts on API keys, upstream accounts, integrators and operators."""
+"""Acts on API keys, upstream accounts and integrators."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class KeyActs(UnitOfWork):
     def remove_upstream(self, account_id: str, upstream_id: str) -> bool:
         return self._cursor.write("remove_upstream", {"account_id": account_id, "upstream_id": upstream_id}) == 1
 
-    # -- integrators and operators: directories of the deployment ----------------------------------------------------
+    # -- integrators: a directory of the deployment ------------------------------------------------------
     def insert_integrator(self, integrator_id: str, *, name: str, token_hash: bytes) -> bool:
         parameters = {"integrator_id": integrator_id, "name": name, "token_hash": token_hash, "now": self.now}
         return self._cursor.write("insert_integrator", parameters) == 1
@@ -148,10 +148,3 @@ class KeyActs(UnitOfWork):
 
     def revoke_integrator(self, integrator_id: str) -> bool:
         return self._cursor.write("revoke_integrator", {"integrator_id": integrator_id}) == 1
-
-    def insert_operator(self, operator_id: str, *, login: str, password_hash: str, role: str) -> bool:
-        parameters = {"operator_id": operator_id, "login": login, "password_hash": password_hash, "role": role}
-        return self._cursor.write("insert_operator", {**parameters, "now": self.now}) == 1
-
-    def operators(self) -> list[tuple[str, str, str]]:
-        return [(row[0], row[1], row[2]) for row in self._cursor.all("operators", {})]

@@ -19,6 +19,7 @@ class Inspection:
     damage: tuple[str, ...]
     seen_until_ms: int
     policy_version: str | None
+    policy_text: str | None
 
 
 def inspect(path: Path) -> Inspection:
@@ -38,6 +39,7 @@ def inspect(path: Path) -> Inspection:
             damage=tuple(word for word in found if word != "ok"),
             seen_until_ms=int(named.get("high_water_ms", 0)),
             policy_version=named.get("policy_version"),
+            policy_text=named.get("policy_text"),
         )
     finally:
         connection.close()

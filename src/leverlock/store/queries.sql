@@ -429,12 +429,184 @@ SELECT integrator_id, name, revoked FROM integrator ORDER BY created_at, integra
 -- name: revoke_integrator
 UPDATE integrator SET revoked = 1 WHERE integrator_id = :integrator_id AND revoked = 0;
 
--- name: insert_operator
-INSERT INTO operator (operator_id, login, password_hash, role, created_at)
-VALUES (:operator_id, :login, :password_hash, :role, :now) ON CONFLICT DO NOTHING;
+-- name: give_role
+-- ONCE: an account has at most one role.
+INSERT INTO operator (account_id, role, since) VALUES (:account_id, :role, :now) ON CONFLICT DO NOTHING;
+
+-- name: change_role
+-- ONCE: from the role that was seen.
+UPDATE operator SET role = :role, since = :now WHERE account_id = :account_id AND role = :before;
+
+-- name: take_role
+DELETE FROM operator WHERE account_id = :account_id AND role = :before;
+
+-- name: operator
+SELECT o.account_id, a.login, o.role, o.since, a.state
+FROM operator o JOIN account a ON a.account_id = o.account_id WHERE o.account_id = :account_id;
 
 -- name: operators
-SELECT operator_id, login, role FROM operator ORDER BY created_at, operator_id;
+SELECT o.account_id, a.login, o.role, o.since, a.state
+FROM operator o JOIN account a ON a.account_id = o.account_id ORDER BY o.since, o.account_id;
+
+-- name: insert_case
+-- ONCE: an account has one live case.
+INSERT INTO recovery_case
+  (account_id, case_id, environments, statement, state, opened_by, opened_at, expires_at, key_version, nonce,
+   ciphertext, first_by, second_by, ready_at, link_number, link_hash, link_expires_at, used_at, session_id, closed_at,
+   closed_by, closed_because)
+VALUES
+  (:account_id, :case_id, :environments, :statement, 'opened', :opened_by, :opened_at, :expires_at, :key_version,
+   :nonce, :ciphertext, '', '', 0, 0, NULL, 0, 0, '', 0, '', '')
+ON CONFLICT DO NOTHING;
+
+-- name: case
+SELECT account_id, case_id, environments, statement, state, opened_by, opened_at, expires_at, key_version, nonce,
+  ciphertext, first_by, second_by, ready_at, link_number, link_hash, link_expires_at, used_at, session_id, closed_at,
+  closed_by, closed_because
+FROM recovery_case WHERE account_id = :account_id AND case_id = :case_id;
+
+-- name: cases_of
+SELECT account_id, case_id, environments, statement, state, opened_by, opened_at, expires_at, key_version, nonce,
+  ciphertext, first_by, second_by, ready_at, link_number, link_hash, link_expires_at, used_at, session_id, closed_at,
+  closed_by, closed_because
+FROM recovery_case WHERE account_id = :account_id ORDER BY opened_at, case_id;
+
+-- name: cases_in
+SELECT account_id, case_id, environments, statement, state, opened_by, opened_at, expires_at, key_version, nonce,
+  ciphertext, first_by, second_by, ready_at, link_number, link_hash, link_expires_at, used_at, session_id, closed_at,
+  closed_by, closed_because
+FROM recovery_case WHERE state = :state AND opened_at >= :since ORDER BY opened_at LIMIT :limit;
+
+-- name: submit_case
+-- ONCE: while it has not run out.
+UPDATE recovery_case SET state = 'submitted'
+WHERE account_id = :account_id AND case_id = :case_id AND state = 'opened' AND expires_at > :now;
+
+-- name: approve_case_once
+-- ONCE: the first of two agents.
+UPDATE recovery_case SET state = 'approved_once', first_by = :by
+WHERE account_id = :account_id AND case_id = :case_id AND state = 'submitted' AND expires_at > :now
+  AND account_id <> :by;
+
+-- name: approve_case_twice
+-- ONCE: the second, who is another one. From here on it waits.
+UPDATE recovery_case SET state = 'waiting', second_by = :by, ready_at = :ready_at, expires_at = :expires_after
+WHERE account_id = :account_id AND case_id = :case_id AND state = 'approved_once' AND expires_at > :now
+  AND first_by <> :by AND account_id <> :by;
+
+-- name: ready_case
+-- ONCE: its day is over, and not earlier.
+UPDATE recovery_case SET state = 'ready'
+WHERE account_id = :account_id AND case_id = :case_id AND state = 'waiting' AND ready_at <= :now;
+
+-- name: issue_case_link
+-- A new link; the one before is void with it.
+UPDATE recovery_case SET link_number = :link_number, link_hash = :link_hash, link_expires_at = :link_expires_at
+WHERE account_id = :account_id AND case_id = :case_id AND state = 'ready' AND link_number = :link_number - 1
+  AND expires_at > :now AND ready_at <= :now;
+
+-- name: use_case_link
+-- ONCE: the link opens its session, and the case is over with it.
+UPDATE recovery_case SET state = 'used', used_at = :now, session_id = :session_id, closed_at = :now, link_hash = NULL
+WHERE account_id = :account_id AND case_id = :case_id AND state = 'ready' AND link_hash = :link_hash
+  AND link_expires_at > :now AND expires_at > :now AND ready_at <= :now;
+
+-- name: close_case
+-- ONCE: a case ends, from the state it was seen in; its link is void from this commit on.
+UPDATE recovery_case SET state = :after, closed_at = :now, closed_by = :by, closed_because = :because, link_hash = NULL
+WHERE account_id = :account_id AND case_id = :case_id AND state = :before;
+
+-- name: destroy_case_key
+-- The sealed key of its documents is overwritten, and what the owner wrote: what may still lie somewhere is closed.
+UPDATE recovery_case SET key_version = NULL, nonce = zeroblob(length(nonce)), ciphertext = zeroblob(length(ciphertext)),
+  statement = ''
+WHERE account_id = :account_id AND case_id = :case_id AND key_version IS NOT NULL
+  AND closed_at > 0 AND closed_at <= :closed_before;
+
+-- name: due_cases
+SELECT account_id FROM recovery_case
+WHERE state IN ('opened', 'submitted', 'approved_once', 'ready') AND expires_at <= :now
+UNION
+SELECT account_id FROM recovery_case WHERE state = 'waiting' AND ready_at <= :now
+UNION
+SELECT account_id FROM recovery_case WHERE key_version IS NOT NULL AND closed_at > 0 AND closed_at <= :closed_before
+LIMIT :limit;
+
+-- name: insert_document
+-- ONCE: while the case takes documents and has room.
+INSERT INTO recovery_document (account_id, case_id, document_id, kind, type, size, nonce, added_by, added_at)
+SELECT account_id, case_id, :document_id, :kind, :type, :size, :nonce, :added_by, :now
+FROM recovery_case WHERE account_id = :account_id AND case_id = :case_id AND state = 'opened' AND expires_at > :now
+  AND (SELECT count(*) FROM recovery_document WHERE account_id = :account_id AND case_id = :case_id) < :most;
+
+-- name: documents
+SELECT account_id, case_id, document_id, kind, type, size, nonce, added_by, added_at
+FROM recovery_document WHERE account_id = :account_id AND case_id = :case_id ORDER BY added_at, document_id;
+
+-- name: document_ids
+SELECT document_id FROM recovery_document WHERE case_id = :case_id;
+
+-- name: forget_documents
+DELETE FROM recovery_document WHERE account_id = :account_id AND case_id = :case_id
+RETURNING document_id;
+
+-- name: insert_proposal
+-- ONCE: one of a kind is live for an account.
+INSERT INTO proposal
+  (account_id, proposal_id, kind, content, version, summary, environments, state, proposed_by, proposed_at, expires_at,
+   first_by, second_by, due_at, told_after, closed_by)
+VALUES
+  (:account_id, :proposal_id, :kind, :content, :version, :summary, :environments, 'open', :proposed_by, :proposed_at,
+   :expires_at, :first_by, '', 0, '', '')
+ON CONFLICT DO NOTHING;
+
+-- name: proposal
+SELECT account_id, proposal_id, kind, content, version, summary, environments, state, proposed_by, proposed_at,
+  expires_at, first_by, second_by, due_at, told_after, closed_by
+FROM proposal WHERE account_id = :account_id AND proposal_id = :proposal_id;
+
+-- name: live_proposal
+SELECT account_id, proposal_id, kind, content, version, summary, environments, state, proposed_by, proposed_at,
+  expires_at, first_by, second_by, due_at, told_after, closed_by
+FROM proposal WHERE account_id = :account_id AND kind = :kind AND state IN ('open', 'approved');
+
+-- name: proposals_in
+SELECT account_id, proposal_id, kind, content, version, summary, environments, state, proposed_by, proposed_at,
+  expires_at, first_by, second_by, due_at, told_after, closed_by
+FROM proposal WHERE state = :state ORDER BY proposed_at LIMIT :limit;
+
+-- name: second_proposal
+-- ONCE: the first operator speaks for what no operator proposed.
+UPDATE proposal SET first_by = :by
+WHERE account_id = :account_id AND proposal_id = :proposal_id AND state = 'open' AND first_by = '' AND expires_at > :now
+  AND account_id <> :by;
+
+-- name: approve_proposal
+-- ONCE: the second of two different operators, neither of whom it is about.
+UPDATE proposal SET state = 'approved', second_by = :by, due_at = :due_at
+WHERE account_id = :account_id AND proposal_id = :proposal_id AND state = 'open' AND first_by <> '' AND first_by <> :by
+  AND account_id <> :by AND expires_at > :now;
+
+-- name: carry_out_proposal
+-- ONCE: what was approved takes effect, its day over and its owners told.
+UPDATE proposal SET state = 'done'
+WHERE account_id = :account_id AND proposal_id = :proposal_id AND state = 'approved' AND due_at <= :now
+  AND (kind = 'role' OR told_after = '~');
+
+-- name: close_proposal
+-- ONCE: it ends without effect, from the state it was seen in.
+UPDATE proposal SET state = :after, closed_by = :by
+WHERE account_id = :account_id AND proposal_id = :proposal_id AND state = :before;
+
+-- name: note_told
+UPDATE proposal SET told_after = :told_after
+WHERE account_id = :account_id AND proposal_id = :proposal_id AND state = 'approved' AND told_after = :before;
+
+-- name: protected_accounts
+-- Whose protection is on in one of these environments (a word list), a page behind an account.
+SELECT DISTINCT account_id FROM protection
+WHERE account_id > :after AND ended_at IS NULL AND instr(' ' || :environments || ' ', ' ' || environment || ' ') > 0
+ORDER BY account_id LIMIT :limit;
 
 -- name: addresses
 SELECT account_id, address_id, channel, target FROM address WHERE account_id = :account_id ORDER BY channel;

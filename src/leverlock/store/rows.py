@@ -17,7 +17,10 @@ from leverlock.domain.hold import Hold, HoldScope
 from leverlock.domain.key_terms import Scope
 from leverlock.domain.messages import Address, Channel, Message
 from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
+from leverlock.domain.proposal import Proposal, ProposalKind, ProposalState
+from leverlock.domain.recovery_case import CaseState, Document, DocumentKind, PictureType, RecoveryCase
 from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.roles import Operator, Role
 
 Row = tuple[Any, ...]
 
@@ -168,4 +171,56 @@ def pending_change(row: Row) -> PendingChange:
         asked_by,
         asked_at,
         due_at,
+    )
+
+
+def operator(row: Row) -> Operator:
+    account_id, login, role, since, state = row
+    return Operator(account_id, login, Role(role), since, active=AccountState(state) is AccountState.ACTIVE)
+
+
+def recovery_case(row: Row) -> RecoveryCase:
+    (account_id, case_id, environments, statement, state, opened_by, opened_at, expires_at) = row[:8]
+    (key_version, nonce, ciphertext) = row[8:11]
+    return RecoveryCase(
+        account_id,
+        case_id,
+        tuple(Environment(word) for word in environments.split()),
+        statement,
+        CaseState(state),
+        opened_by,
+        opened_at,
+        expires_at,
+        None if key_version is None else SealedSecret(key_version, nonce, ciphertext),
+        *row[11:],
+    )
+
+
+def document(row: Row) -> Document:
+    (account_id, case_id, document_id, kind, picture_type, size, nonce, added_by, added_at) = row
+    return Document(
+        account_id,
+        case_id,
+        document_id,
+        DocumentKind(kind),
+        PictureType(picture_type),
+        size,
+        nonce,
+        added_by,
+        added_at,
+    )
+
+
+def proposal(row: Row) -> Proposal:
+    (account_id, proposal_id, kind, content, version, summary, environments, state) = row[:8]
+    return Proposal(
+        account_id,
+        proposal_id,
+        ProposalKind(kind),
+        content,
+        version,
+        tuple(json.loads(summary)),
+        tuple(environments.split()),
+        ProposalState(state),
+        *row[8:],
     )

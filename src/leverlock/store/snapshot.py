@@ -109,6 +109,11 @@ class Snapshot:
     def _age(self) -> int:
         return self._clock.now_ms() - self._fresh_at
 
+    @property
+    def policy_version(self) -> str | None:
+        """The policy in force, as of the last look."""
+        return self._policy_version
+
     def in_force(self, policy: Policy) -> bool:
         """Whether this is the policy in force, as of the last look. Another process may have put one in its place."""
         return self._policy_version == policy.version

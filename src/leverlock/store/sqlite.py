@@ -23,6 +23,7 @@ from leverlock.domain.limits import Limits
 from leverlock.ports import Clock, UseCase
 from leverlock.store.acts_accounts import AccountActs
 from leverlock.store.acts_challenges import ChallengeActs
+from leverlock.store.acts_desk import DeskActs
 from leverlock.store.acts_keys import KeyActs
 from leverlock.store.acts_safeguards import SafeguardActs
 from leverlock.store.acts_upkeep import UpkeepActs
@@ -47,7 +48,7 @@ SYNCHRONOUS_FULL: Final = 2
 _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
-class SqliteTransaction(AccountActs, ChallengeActs, SafeguardActs, KeyActs, UpkeepActs):
+class SqliteTransaction(AccountActs, ChallengeActs, SafeguardActs, KeyActs, DeskActs, UpkeepActs):
     """`ports.Transaction` on an SQLite connection."""
 
 
@@ -83,6 +84,7 @@ class _Connection:
             self.raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             self.raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             self._must_be_durable(path)
+            self.raw.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten (B38)
         self.raw.execute("PRAGMA foreign_keys = ON")
         self.raw.execute("PRAGMA trusted_schema = OFF")
 
@@ -220,6 +222,25 @@ class SqliteStore:
                 _abandon(connection)
         except sqlite3.Error as problem:
             raise _unavailable(problem) from problem
+
+    async def shed_log(self) -> bool:
+        """Write the log back into the file and cut it to nothing, so that no older page is left in it.
+
+        False where somebody was reading or writing all the time; ask again.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._shed_log)
+
+    def _shed_log(self) -> bool:
+        try:
+            connection = self._connect(self._path, False)
+            try:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+        except sqlite3.Error as problem:
+            raise _unavailable(problem) from problem
+        return bool(busy == 0)
 
     def _reader(self) -> _Connection:
         found: _Connection | None = getattr(self._local, "connection", None)
