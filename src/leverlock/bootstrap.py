@@ -21,6 +21,7 @@ from leverlock import logs
 from leverlock.addresses import approval_url, public_bases, public_url, reached_at
 from leverlock.admin.desk import Desk, VenueFindings
 from leverlock.app.case_link import completed
+from leverlock.checkpoints import CheckpointMaker
 from leverlock.config import Settings
 from leverlock.documents.vault import Vault
 from leverlock.domain.api_key import KeyAlgorithm
@@ -88,6 +89,10 @@ class Services:
             "unsafe_plain_http": venue.unsafe_plain_http,
         }
 
+    def checkpoints(self) -> CheckpointMaker:
+        """What seals the audit trail."""
+        return CheckpointMaker(self.store, self.settings.checkpoint.file, signing_key=self.keyring.signing_key)
+
     def close(self) -> None:
         """Finish what is queued and let go of the files."""
         self.store.close()
@@ -152,7 +157,7 @@ async def serve(
         addresses = reached_at(settings, {name: address(found) for name, found in sockets.items() if name != "admin"})
         services = open_services(settings, api_url=addresses["api"])
         try:
-            await take_office(services.store, services.world, services.policy, services.clock)
+            await take_office(services.store, services.world, services.policy, services.clock, services.checkpoints())
             async with AsyncExitStack() as stack:
                 doors = await _doors(services, sockets, addresses, stack)
                 broken = await stack.enter_async_context(open_doors(doors, stop_seconds=settings.server.stop_seconds))
@@ -229,17 +234,15 @@ async def _doors(
 async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack) -> None:
     """Rings and notices, checkpoints, the sweep. Another process on the same store may be doing them: then it waits."""
     from leverlock.background import Background, standard_chores
-    from leverlock.checkpoints import CheckpointMaker
     from leverlock.clock_watch import ClockWatch
     from leverlock.desk_chores import desk_chores
     from leverlock.messengers.outbox import Outbox
 
     settings = services.settings
     outbox = Outbox(services.store, await _messengers(services, stack), clock=services.clock)
-    maker = CheckpointMaker(services.store, settings.checkpoint.file, signing_key=services.keyring.signing_key)
     lock_file = settings.store.path.with_name(settings.store.path.name + ".turn")
-    watch = ClockWatch(services.store, services.clock)
-    chores = standard_chores(services.store, services.world, outbox=outbox, checkpoints=maker, watch=watch)
+    watch, checkpoints = ClockWatch(services.store, services.clock), services.checkpoints()
+    chores = standard_chores(services.store, services.world, outbox=outbox, checkpoints=checkpoints, watch=watch)
     chores += desk_chores(services.store, services.world, vault, services.clock)
     background = Background(chores, clock=services.clock, lock_file=lock_file)
     background.start()

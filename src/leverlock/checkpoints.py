@@ -16,6 +16,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from leverlock.app.history import Lost
 from leverlock.app.trail import NOTED, Report, verify
 from leverlock.domain.audit import merkle_root
 from leverlock.domain.checkpoint import Checkpoint, NotACheckpoint, following, read
@@ -77,6 +78,24 @@ class CheckpointMaker:
         await self._note(made)
         return made
 
+    async def lost(self) -> Lost | None:
+        """What this file sealed and the database no longer has, if it is older (B96).
+
+        Raises CheckpointBroken where file and database never belonged together.
+        """
+        last = await asyncio.to_thread(self._file.last)
+        noted, newest = await self._store.read(lambda tx: (tx.setting(NOTED), tx.changed_heads(after=0)[0]))
+        number = int((noted or "0:").partition(":")[0])
+        if last is None or (last.last_event <= newest and last.number <= number + 1):
+            return None
+        whole = await asyncio.to_thread(self._file.numbered, number)
+        if whole is None or _note(whole) != noted:
+            raise CheckpointBroken(
+                "the checkpoint file does not go on from this database: "
+                "put the right one in its place, or move it away where the database is a new one"
+            )
+        return Lost(whole, last)
+
     async def _note(self, checkpoint: Checkpoint) -> None:
         await self._store.run(lambda tx: tx.set_setting(NOTED, _note(checkpoint)))
 
@@ -111,6 +130,17 @@ class CheckpointFile:
                 continue
         if size > TAIL_BYTES:
             raise CheckpointBroken(f"the end of {self._path} holds no checkpoint of ours")
+        return None
+
+    def numbered(self, number: int) -> Checkpoint | None:
+        """The checkpoint of that number."""
+        for line in self.lines():
+            try:
+                found = read(line, self._key)
+            except NotACheckpoint:
+                continue
+            if found.number == number:
+                return found
         return None
 
     def append(self, checkpoint: Checkpoint, *, after: Checkpoint | None) -> None:

@@ -1,4 +1,4 @@
-"""How a server takes office: a clock that can be trusted, no fence half raised, and the policy to begin with, which is
+"""How a server takes office: a clock and a history that can be trusted, and the policy to begin with, which is
 the one on file unless it demands less than the one in force (semantics 9)."""
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from typing import Final
 
 import structlog
 
-from leverlock.admin.clock import carry_on
-from leverlock.app.fence import rising
 from leverlock.app.policies import PolicyUnreadable, adopt
-from leverlock.clock_watch import ClockWatch
+from leverlock.checkpoints import CheckpointBroken, CheckpointMaker
 from leverlock.config import SHIPPED_POLICIES
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy import Policy
 from leverlock.domain.policy_file import PolicyError, load_policy
+from leverlock.history import settle
 from leverlock.policy_holder import PolicyHolder
 from leverlock.ports import Clock, Store, World
 
@@ -33,21 +32,20 @@ class StartRefused(Exception):
     """The program does not start like this. The message names what, where, and what to do about it."""
 
 
-async def take_office(store: Store, world: World, holder: PolicyHolder, clock: Clock) -> None:
+async def take_office(
+    store: Store, world: World, holder: PolicyHolder, clock: Clock, checkpoints: CheckpointMaker
+) -> None:
     """Put the loaded policy in force, or keep the one that is where this one demands less (semantics 9).
 
     It is the first write, so clock and disk are tried with it. Raises StartRefused.
     """
     loaded = holder()
     try:
-        await ClockWatch(store, clock).look()
-        begun = await store.read(rising)
-        if begun is not None:  # whoever raised it was interrupted; nothing has a time until it stands
-            await carry_on(store, world, begun, by="server:start")
+        await settle(store, world, clock, checkpoints)
         adopted = await store.run(lambda tx: adopt(tx, world, policy=loaded, by="server:start"))
     except Refused as problem:
         raise StartRefused(_WHY_NOT.get(problem.reason, problem.detail)) from None
-    except PolicyUnreadable as problem:
+    except (PolicyUnreadable, CheckpointBroken) as problem:
         raise StartRefused(str(problem)) from None
     if adopted.replaced is not None:
         _log.warning("policy in force", policy=loaded.name, version=loaded.version, before=adopted.replaced)

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -204,6 +205,39 @@ def test_not_with_a_clock_behind_what_the_database_has_seen(installation: Instal
     with sqlite3.connect(installation.home / "leverlock.db") as database:
         database.execute("UPDATE setting SET value = ? WHERE name = 'high_water_ms'", (str(later),))
     assert "clock runs behind" in refused(installation)
+
+
+@pytest.mark.bar("B96")
+def test_a_restored_backup_is_fenced_at_the_start(installation: Installation, tmp_path: Path) -> None:
+    for number in range(4):
+        installation.json("account", "create", f"owner{number}")
+        with installation.serving():
+            sealed(installation, number + 1)
+        if number == 1:
+            shutil.copy2(installation.home / "leverlock.db", tmp_path / "backup.db")
+    assert [path.name for path in installation.home.glob("leverlock.db-*")] == []  # a log left there would be mixed in
+    shutil.copy2(tmp_path / "backup.db", installation.home / "leverlock.db")
+    assert installation("audit", "verify").code == 1
+    with installation.serving() as server:
+        events = [line.get("event") for line in server.log()]
+        assert [name for name in events if name in ("database_older_than_checkpoints", "fence_stands")] == [
+            "database_older_than_checkpoints", "fence_stands",
+        ]  # fmt: skip
+        sealed(installation, 5)
+    found = installation.json("audit", "verify")
+    assert found["whole"]
+    assert [note["where"] for note in found["notes"]] == ["checkpoint 3", "checkpoint 4"]
+    assert len(installation.json("account", "list")["accounts"]) == 2
+
+
+def sealed(installation: Installation, count: int) -> None:
+    """Wait until the server has written that many checkpoints."""
+    file = installation.home / "checkpoints.jsonl"
+    deadline = time.monotonic() + 10
+    while not file.exists() or file.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < deadline, "no checkpoint came"
+        time.sleep(0.05)
+    time.sleep(0.2)  # the database notes it a moment later
 
 
 @pytest.mark.parametrize(

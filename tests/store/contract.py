@@ -1110,6 +1110,16 @@ def heads_between(stage: Stage) -> None:
 
 
 @act
+def lift_events(stage: Stage) -> None:
+    for _ in range(3):
+        stage.run(lambda tx: (tx.lock_account(ALICE), tx.record(AuditEvent(EventKind.SESSION_ENDED, "p"))))
+    newest, _ = stage.read(lambda tx: tx.changed_heads(after=0))
+    stage.act("lift_events", above=newest - 1, by=10)
+    assert stage.read(lambda tx: tx.changed_heads(after=newest)[0]) == newest + 10
+    assert [head[:2] for head in stage.read(lambda tx: tx.heads_between(after=0, until=newest))] == [(ALICE, 2)]
+
+
+@act
 def note_change(stage: Stage) -> None:
     stage.act("note_change", ALICE)
     assert stage.read(lambda tx: tx.last_change()) == 1

@@ -91,6 +91,15 @@ def test_a_file_that_somebody_else_holds_is_a_refusal_within_two_seconds(tmp_pat
         deployment.run(lambda tx: tx.set_setting("a", "1"))
 
 
+def test_after_a_stop_the_file_is_whole_by_itself(tmp_path: Path) -> None:
+    with Deployment.create(tmp_path) as deployment:
+        deployment.run(lambda tx: tx.set_setting("a", "1"))
+        assert deployment.read(lambda tx: tx.setting("a")) == "1"  # a reader is open as well
+    assert [path.name for path in tmp_path.glob("leverlock.db*")] == ["leverlock.db"]
+    with Deployment.open(tmp_path) as again:
+        assert again.read(lambda tx: tx.setting("a")) == "1"
+
+
 def test_the_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     with Deployment.create(tmp_path) as deployment:
         deployment.run(lambda tx: tx.set_setting("a", "1"))

@@ -21,7 +21,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from leverlock.domain.account import SYSTEM_ACCOUNT
-from leverlock.domain.audit import EVENT_VERSION, GENESIS, ChainedEvent, link, merkle_root
+from leverlock.domain.audit import EVENT_VERSION, GENESIS, ChainedEvent, EventKind, link, merkle_root
 from leverlock.domain.checkpoint import Checkpoint, NotACheckpoint, read
 from leverlock.ports import Transaction
 
@@ -173,6 +173,7 @@ def _verify_checkpoints(
 ) -> set[str]:
     """Replay the file against the trail; the accounts that have records in what was sealed or still waits for it."""
     newest = tx.changed_heads(after=0)[0]
+    lost = _lost(tx)
     last: Checkpoint | None = None
     seen: set[str] = set()
     names: dict[int, str] = {}
@@ -195,7 +196,11 @@ def _verify_checkpoints(
                 )
             )
         fragments = []
-        seen |= _replay(tx, report, checkpoint, last, newest)
+        if checkpoint.number in lost:
+            what = "not in this database: an older one was put in its place, and was fenced then"
+            report.notes.append(Finding(f"checkpoint {checkpoint.number}", what))
+        else:
+            seen |= _replay(tx, report, checkpoint, last, newest)
         names[checkpoint.number] = checkpoint.hash.hex()
         report.checkpoints += 1
         last = checkpoint
@@ -204,6 +209,16 @@ def _verify_checkpoints(
     sealed = 0 if last is None else last.last_event
     report.unsealed = max(newest - sealed, 0)
     return seen | {account_id for account_id, _, _ in tx.heads_between(after=sealed, until=newest)}
+
+
+def _lost(tx: Transaction) -> set[int]:
+    """The checkpoints whose events are known to be lost, as the deployment's own chain tells (B96)."""
+    found: set[int] = set()
+    for _, record in _records(tx, SYSTEM_ACCOUNT):
+        if record is not None and record.kind is EventKind.HISTORY_LOST:
+            first, last = json.loads(record.body)["details"]["checkpoints"]
+            found.update(range(first, last + 1))
+    return found
 
 
 def _follows(checkpoint: Checkpoint, last: Checkpoint | None) -> bool:

@@ -85,6 +85,7 @@ class EventKind(StrEnum):
     FENCE_RAISED = "fence.raised"
     FENCE_STANDS = "fence.stands"
     ACCOUNT_FENCED = "account.fenced"
+    HISTORY_LOST = "history.lost"
     NOTICE_ADDRESS_SET = "notice_address.set"
 
 

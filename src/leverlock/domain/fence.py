@@ -29,6 +29,7 @@ class Because(StrEnum):
     """Why a fence was raised."""
 
     CLOCK_RESET = "clock_reset"
+    RESTORED = "restored"  # the database is older than the checkpoint file
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,9 @@ class UpkeepActs(UnitOfWork):
         found = self._cursor.all("changed_heads", {"after": after, "until": until})
         return [(row[0], row[1], row[2]) for row in found]
 
+    def lift_events(self, *, above: int, by: int) -> None:
+        self._cursor.write("lift_events", {"above": above, "by": by})
+
     # -- settings, snapshots, pruning --------------------------------------------------------------------------------
     def note_change(self, account_id: str) -> None:
         self._cursor.write("note_change", {"account_id": account_id, "now": self.now})

@@ -664,6 +664,9 @@ JOIN (
 ) moved ON moved.account_id = e.account_id AND moved.seq = e.seq
 ORDER BY e.account_id;
 
+-- name: lift_events
+UPDATE audit_event SET event_no = event_no + :by WHERE event_no > :above;
+
 -- name: note_change
 INSERT INTO change (account_id, at) VALUES (:account_id, :now);
 

@@ -160,17 +160,21 @@ class SqliteStore:
         self._writer.start()
 
     def close(self) -> None:
-        """Finish what was queued, then close every connection."""
+        """Finish what was queued, then close every connection.
+
+        The writer's is the last: only who may write can bring the log into the file, and a file that is copied after
+        a stop has to be whole.
+        """
         with self._gate:
             if self._closed:
                 return
             self._closed = True
-            self._jobs.put(None)
-        if self._writer is not None:
-            self._writer.join()
         self._readers.shutdown(wait=True)
         for connection in self._connections:
             connection.close()
+        self._jobs.put(None)
+        if self._writer is not None:
+            self._writer.join()
 
     # -- callers -----------------------------------------------------------------------------------------------------
     def submit(self, use_case: UseCase[T], *, at_mark: bool = False) -> Future[T]:
