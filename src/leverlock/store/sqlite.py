@@ -160,11 +160,7 @@ class SqliteStore:
         self._writer.start()
 
     def close(self) -> None:
-        """Finish what was queued, then close every connection.
-
-        The writer's is the last: only who may write can bring the log into the file, and a file that is copied after
-        a stop has to be whole.
-        """
+        """Finish what was queued, then close every connection; last the writer's, for it brings in the log."""
         with self._gate:
             if self._closed:
                 return
