@@ -19,6 +19,7 @@ from leverlock.app.operators import change_role
 from leverlock.desk_chores import bring_policies, remove_strays, settle
 from leverlock.domain.messages import Channel, Message
 from leverlock.domain.roles import Role
+from trail_state import must_agree
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -146,6 +147,12 @@ def messages(deployment: Deployment, account_id: str, kind: str | None = None) -
 def cancel_link(deployment: Deployment, account_id: str) -> str:
     """The newest cancel link that was sent."""
     return str([message for message in messages(deployment, account_id) if "cancel" in message][-1]["cancel"])
+
+
+def must_be_told(deployment: Deployment, account_id: str) -> None:
+    """The account's trail alone rebuilds what the tables hold of it (B88)."""
+    events = deployment.now(lambda tx: tx.events(account_id, after_seq=0, limit=10_000))
+    must_agree(deployment.path, account_id, events)
 
 
 def state(owner: Owner, case: str) -> str:

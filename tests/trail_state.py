@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,14 @@ from typing import Any
 
 from leverlock.domain import authenticator as authenticators
 from leverlock.domain import challenge as challenges
+from leverlock.domain import proposal as proposals
+from leverlock.domain import recovery_case as recovery_cases
 from leverlock.domain.attempts import AccountBudget
 from leverlock.domain.audit import GENESIS, ChainedEvent, EventKind, link
 from leverlock.domain.authenticator import AuthenticatorState
 from leverlock.domain.challenge import State
+from leverlock.domain.proposal import ProposalState
+from leverlock.domain.recovery_case import CaseState
 
 
 @dataclass
@@ -53,6 +57,77 @@ class Key:
 
 
 @dataclass
+class Desk:
+    """What operators decide about one account: its role, its recovery cases, what is proposed about it."""
+
+    role: str = ""
+    cases: dict[str, Case] = field(default_factory=dict)
+    proposals: dict[str, str] = field(default_factory=dict)  # id -> state
+
+    def apply(self, kind: EventKind, told: dict[str, Any]) -> bool:
+        """Whether the record was one of these."""
+        if kind is EventKind.ROLE_CHANGED:
+            assert self.role == told["before"]
+            self.role = told["role"]
+        elif kind is EventKind.CASE_OPENED:
+            assert told["case"] not in self.cases
+            self.cases[told["case"]] = Case(told["environments"])
+        elif kind in _CASE_STEPS:
+            self.cases[told["case"]].move(_CASE_STEPS[kind](told))
+        elif kind is EventKind.CASE_DOCUMENT_ADDED:
+            self.cases[told["case"]].documents.append(told["document"])
+        elif kind is EventKind.CASE_LINK_ISSUED:
+            case = self.cases[told["case"]]
+            assert told["number"] == case.links + 1
+            case.links += 1
+        elif kind is EventKind.CASE_DOCUMENTS_DESTROYED:
+            case = self.cases[told["case"]]
+            assert sorted(case.documents) == sorted(told["documents"])
+            case.documents, case.readable = [], False
+        elif kind is EventKind.PROPOSAL_MADE:
+            assert told["proposal"] not in self.proposals
+            self.proposals[told["proposal"]] = "open"
+        elif kind in _PROPOSAL_STEPS:
+            after = _PROPOSAL_STEPS[kind](told)
+            if after:
+                before = ProposalState(self.proposals[told["proposal"]])
+                assert proposals.may_step(before, ProposalState(after))
+                self.proposals[told["proposal"]] = after
+        else:
+            return False
+        return True
+
+
+@dataclass
+class Case:
+    """One recovery case, as far as the trail tells."""
+
+    environments: list[str]
+    state: str = "opened"
+    links: int = 0
+    readable: bool = True
+    documents: list[str] = field(default_factory=list)
+
+    def move(self, to: str) -> None:
+        assert recovery_cases.may_step(CaseState(self.state), CaseState(to)), (self.state, to)
+        self.state = to
+
+
+_CASE_STEPS: dict[EventKind, Callable[[dict[str, Any]], str]] = {
+    EventKind.CASE_SUBMITTED: lambda _: "submitted",
+    EventKind.CASE_APPROVED: lambda told: "approved_once" if told["approval"] == 1 else "waiting",
+    EventKind.CASE_READY: lambda _: "ready",
+    EventKind.CASE_USED: lambda _: "used",
+    EventKind.CASE_CLOSED: lambda told: str(told["state"]),
+}
+_PROPOSAL_STEPS: dict[EventKind, Callable[[dict[str, Any]], str]] = {
+    EventKind.PROPOSAL_APPROVED: lambda told: "approved" if told["voice"] == 2 else "",
+    EventKind.PROPOSAL_DONE: lambda _: "done",
+    EventKind.PROPOSAL_CLOSED: lambda told: str(told["state"]),
+}
+
+
+@dataclass
 class AccountState:
     """Everything about one account that a change of state can touch."""
 
@@ -66,6 +141,7 @@ class AccountState:
     recovery: dict[str, int] = field(default_factory=dict)  # environment -> codes of the newest set
     holds: dict[tuple[str, str], int] = field(default_factory=dict)  # environment, scope -> until
     changes: dict[str, str] = field(default_factory=dict)  # id -> state
+    desk: Desk = field(default_factory=lambda: Desk())
 
     # -- the steps that records tell ---------------------------------------------------------------------------------
     def move(self, challenge_id: str, to: State) -> None:
@@ -137,6 +213,8 @@ _CLOSED = {
 
 
 def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]) -> None:
+    if account.desk.apply(kind, told):
+        return
     if kind is EventKind.CHALLENGE_CREATED:
         assert told["challenge"] not in account.challenges
         account.challenges[told["challenge"]] = ("pending", 0)
@@ -260,11 +338,35 @@ def stored(path: Path, account_id: str) -> AccountState:
                 for row in rows("SELECT environment, scope, until FROM hold WHERE account_id = ?")
             },
             dict(rows("SELECT change_id, state FROM pending_change WHERE account_id = ?")),
+            desk_of(rows),
         )
+
+
+def desk_of(rows: Callable[[str], list[tuple[Any, ...]]]) -> Desk:
+    documents: dict[str, list[str]] = {}
+    for case_id, document_id in rows(
+        "SELECT case_id, document_id FROM recovery_document WHERE account_id = ? ORDER BY added_at"
+    ):
+        documents.setdefault(case_id, []).append(document_id)
+    found = Desk(
+        "".join(row[0] for row in rows("SELECT role FROM operator WHERE account_id = ?")),
+        {
+            row[0]: Case(row[1].split(), row[2], row[3], row[4] is not None, documents.get(row[0], []))
+            for row in rows(
+                "SELECT case_id, environments, state, link_number, key_version FROM recovery_case WHERE account_id = ?"
+            )
+        },
+        dict(rows("SELECT proposal_id, state FROM proposal WHERE account_id = ?")),
+    )
+    for case in found.cases.values():
+        case.documents.sort()
+    return found
 
 
 def must_agree(path: Path, account_id: str, events: Iterable[ChainedEvent]) -> AccountState:
     """Fails unless trail and tables tell the same; what they tell."""
     told, found = rebuilt(events), stored(path, account_id)
+    for case in told.desk.cases.values():
+        case.documents.sort()
     assert told == found
     return found

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from api_deployment import POLICIES, Deployment, Owner, Reply
+from leverlock.app.accounts import lock
 from leverlock.app.operators import approve_by_machine, create_operator, propose_by_machine
 from leverlock.app.policies import adopt
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy_file import load_policy
 from leverlock.domain.roles import Role
-from operators import DAY_MS, client, messages, operator, signed_in, sweep
+from operators import DAY_MS, client, messages, must_be_told, operator, signed_in, sweep
+from trail_state import rebuilt
 
 LITERAL = (POLICIES / "literal.toml").read_text()
 TRADER = (POLICIES / "trader.toml").read_text()
@@ -29,6 +31,10 @@ def fresh(tmp_path: Path) -> Iterator[Deployment]:
     running.now(lambda tx: adopt(tx, running.world, policy=running.policy, by="server:start"))
     try:
         yield running
+        for (account_id,) in running.rows("SELECT account_id FROM account WHERE account_id <> 'system' LIMIT 8"):
+            must_be_told(running, account_id)
+        told = rebuilt(running.now(lambda tx: tx.events("system", after_seq=0, limit=1000))).desk.proposals
+        assert told == dict(running.rows("SELECT proposal_id, state FROM proposal WHERE account_id = 'system'"))
     finally:
         running.close()
 
@@ -250,7 +256,7 @@ def test_the_machine_stands_in_while_there_are_fewer_than_two_who_decide(fresh: 
                 tx, fresh.world, account_id=waiting["account"], proposal_id=waiting["id"], by=BY
             )
         )
-    fresh.now(lambda tx: tx.set_account_state(grace, "locked"))
+    fresh.now(lambda tx: lock(tx, fresh.world, account_id=grace, by=BY))
     done = fresh.now(
         lambda tx: approve_by_machine(tx, fresh.world, account_id=waiting["account"], proposal_id=waiting["id"], by=BY)
     )

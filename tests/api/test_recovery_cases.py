@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from operators import (
     cancel_link,
     client,
     messages,
+    must_be_told,
     opened,
     operator,
     picture,
@@ -39,6 +40,15 @@ def pair(deployment: Deployment) -> tuple[Owner, Owner]:
 def agents(pair: tuple[Owner, Owner]) -> tuple[Owner, Owner]:
     """Two agents, signed in just now."""
     return signed_in(pair[0]), signed_in(pair[1])
+
+
+@pytest.fixture(autouse=True)
+def trail(deployment: Deployment) -> Iterator[None]:
+    """After every test: whoever had a case, or was an agent, has a trail that tells all of it."""
+    yield
+    accounts = deployment.rows("SELECT account_id FROM recovery_case UNION SELECT account_id FROM operator")
+    for (account_id,) in accounts[-6:]:
+        must_be_told(deployment, account_id)
 
 
 def stop(deployment: Deployment, link: str) -> Reply:
