@@ -4,123 +4,23 @@ All rules that match are joined and the strictest wins, so order does not matter
 A fact that is unknown makes its condition true. A gated action without any rule is refused when the policy is
 loaded (`policy_file.py`), so here the absence of a rule means a free action or one that is open on purpose.
 
-Rules are compiled once, when the policy is loaded, into one bucket per action: equality conditions become a
-dictionary look-up and thresholds a sorted ladder with the joined requirement at every rung. A decision therefore
+Rules are compiled once, when the policy is loaded, into one bucket per action (`policy_index.py`). A decision therefore
 costs the same for ten rules and for a thousand; rules of other actions cost nothing.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import StrEnum
-from itertools import product
-from typing import Final, cast
+from typing import Final
 
-from leverlock.domain.action import UNKNOWN, Action, ActionType, Attributes, AttributeValue
+from leverlock.domain.action import Action, ActionType, Attributes
 from leverlock.domain.environment import Environment
+from leverlock.domain.policy_index import Bucket, Condition, Rule, compile_rules
 from leverlock.domain.requirement import ProofKind, Requirement, join_all
 
-Number = int | Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What a rule says about one attribute. `choices` (equality) or bounds, never both."""
-
-    attribute: str
-    choices: frozenset[AttributeValue] = frozenset()
-    above: Number | None = None
-    below: Number | None = None
-
-    def holds(self, attributes: Attributes) -> bool:
-        """Whether it is true of these attributes; unknown or absent facts make it true."""
-        value = attributes.get(self.attribute, UNKNOWN)
-        if value is UNKNOWN:
-            return True
-        if self.choices:
-            return value in self.choices
-        number = cast(Number, value)
-        return (self.above is None or number > self.above) and (self.below is None or number < self.below)
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Under these conditions, this action demands this proof."""
-
-    name: str
-    action: str
-    requirement: Requirement
-    conditions: tuple[Condition, ...] = ()
-
-    def matches(self, attributes: Attributes) -> bool:
-        return all(condition.holds(attributes) for condition in self.conditions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ladder:
-    """Rules that differ only in one bound of one attribute; `demands[i]` joins all rungs passed by i thresholds."""
-
-    attribute: str
-    rungs: list[Number]
-    demands: list[Requirement]
-    downward: bool
-
-    def demand(self, attributes: Attributes) -> Requirement | None:
-        value = cast(Number, attributes[self.attribute])
-        # `above` is strict: a value equal to the threshold does not pass it (M15: 50x passes, 51x does not).
-        passed = bisect_left(self.rungs, _negated(value) if self.downward else value)
-        return self.demands[passed - 1] if passed else None
-
-
-@dataclass(slots=True)
-class _Cell:
-    """What holds once the equality conditions of a group are met."""
-
-    always: Requirement | None = None
-    ladders: list[_Ladder] = field(default_factory=list)
-    others: list[Rule] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bucket:
-    """All rules of one action, grouped by the attributes that their equality conditions read.
-
-    `reads` names every attribute that a condition of any of them speaks about.
-    """
-
-    rules: tuple[Rule, ...]
-    reads: tuple[str, ...]
-    groups: tuple[tuple[tuple[str, ...], dict[tuple[AttributeValue, ...], _Cell]], ...]
-
-    def demand(self, attributes: Attributes) -> Requirement | None:
-        try:
-            return self._indexed(attributes)
-        except (KeyError, TypeError):
-            # An attribute is absent or UNKNOWN: look at every rule, with the unknown counted as true.
-            return join_all([rule.requirement for rule in self.rules if rule.matches(attributes)])
-
-    def _indexed(self, attributes: Attributes) -> Requirement | None:
-        demanded: Requirement | None = None
-        for names, cells in self.groups:
-            key = tuple([attributes[name] for name in names])
-            if UNKNOWN in key:
-                raise KeyError(names)
-            cell = cells.get(cast("tuple[AttributeValue, ...]", key))
-            if cell is None:
-                continue
-            if cell.always is not None:
-                demanded = cell.always if demanded is None else demanded.join(cell.always)
-            for ladder in cell.ladders:
-                rung = ladder.demand(attributes)
-                if rung is not None:
-                    demanded = rung if demanded is None else demanded.join(rung)
-            for rule in cell.others:
-                if rule.matches(attributes):
-                    demanded = rule.requirement if demanded is None else demanded.join(rule.requirement)
-        return demanded
+__all__ = ["Condition", "Decision", "Outcome", "Policy", "Rule", "Standing", "Why", "decide", "must_have_rule"]
 
 
 @dataclass(frozen=True)
@@ -136,13 +36,13 @@ class Policy:
     require_enrolment: bool = False
     unsafe_allow: frozenset[str] = frozenset()
     text: str = ""
-    buckets: Mapping[str, _Bucket] = field(init=False, repr=False, compare=False)
+    buckets: Mapping[str, Bucket] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         grouped: dict[str, list[Rule]] = {}
         for rule in self.rules:
             grouped.setdefault(rule.action, []).append(rule)
-        object.__setattr__(self, "buckets", {name: _compile(rules) for name, rules in grouped.items()})
+        object.__setattr__(self, "buckets", {name: compile_rules(rules) for name, rules in grouped.items()})
 
     def demand(self, action_name: str, attributes: Attributes) -> Requirement | None:
         """The joined requirement of all matching rules of one action, None where none matches."""
@@ -255,48 +155,3 @@ def _unprotected(policy: Policy, action: Action, requirement: Requirement) -> De
 def must_have_rule(action_type: ActionType) -> bool:
     """Whether a policy has to speak about this type: bundles are judged by their legs, and a floor is a rule."""
     return action_type.gated and action_type.legs is None and action_type.floor is None
-
-
-def _compile(rules: list[Rule]) -> _Bucket:
-    groups: dict[tuple[str, ...], dict[tuple[AttributeValue, ...], list[tuple[Rule, tuple[Condition, ...]]]]] = {}
-    for rule in rules:
-        equalities = sorted((c for c in rule.conditions if c.choices), key=lambda c: c.attribute)
-        bounds = tuple(c for c in rule.conditions if not c.choices)
-        cells = groups.setdefault(tuple(c.attribute for c in equalities), {})
-        for key in product(*(sorted(c.choices, key=repr) for c in equalities)):
-            cells.setdefault(key, []).append((rule, bounds))
-    return _Bucket(
-        tuple(rules),
-        tuple(sorted({condition.attribute for rule in rules for condition in rule.conditions})),
-        tuple((names, {key: _cell(members) for key, members in cells.items()}) for names, cells in groups.items()),
-    )
-
-
-def _cell(members: list[tuple[Rule, tuple[Condition, ...]]]) -> _Cell:
-    cell = _Cell(always=join_all([rule.requirement for rule, bounds in members if not bounds]))
-    rungs: dict[tuple[str, bool], list[tuple[Number, Requirement]]] = {}
-    for rule, bounds in members:
-        if len(bounds) == 1 and bounds[0].below is None:
-            rungs.setdefault((bounds[0].attribute, False), []).append((cast(Number, bounds[0].above), rule.requirement))
-        elif len(bounds) == 1 and bounds[0].above is None:
-            rungs.setdefault((bounds[0].attribute, True), []).append(
-                (_negated(cast(Number, bounds[0].below)), rule.requirement)
-            )
-        elif bounds:
-            cell.others.append(rule)
-    for (attribute, downward), steps in rungs.items():
-        steps.sort(key=_threshold)
-        demands = [steps[0][1]]
-        for _, requirement in steps[1:]:
-            demands.append(demands[-1].join(requirement))
-        cell.ladders.append(_Ladder(attribute, [number for number, _ in steps], demands, downward))
-    return cell
-
-
-def _negated(number: Number) -> Number:
-    """Exact: the minus sign of a Decimal rounds to 28 digits, which could lift a value over its threshold."""
-    return number.copy_negate() if isinstance(number, Decimal) else -number
-
-
-def _threshold(step: tuple[Number, Requirement]) -> Number:
-    return step[0]
