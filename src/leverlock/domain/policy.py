@@ -17,10 +17,21 @@ from typing import Final
 
 from leverlock.domain.action import Action, ActionType, Attributes
 from leverlock.domain.environment import Environment
-from leverlock.domain.policy_index import Bucket, Condition, Rule, compile_rules
+from leverlock.domain.policy_index import Bucket, Condition, Number, Rule, compile_rules
 from leverlock.domain.requirement import ProofKind, Requirement, join_all
 
-__all__ = ["Condition", "Decision", "Outcome", "Policy", "Rule", "Standing", "Why", "decide", "must_have_rule"]
+__all__ = [
+    "Condition",
+    "Decision",
+    "Number",
+    "Outcome",
+    "Policy",
+    "Rule",
+    "Standing",
+    "Why",
+    "decide",
+    "must_have_rule",
+]
 
 
 @dataclass(frozen=True)
