@@ -25,6 +25,7 @@ import uvicorn
 from leverlock.api.app import create_app
 from leverlock.api.endpoint import ApiParts
 from leverlock.app.accounts import create_account, create_integrator
+from leverlock.app.alarms import report_broken
 from leverlock.app.api_keys import connect_upstream, create_key
 from leverlock.documents.vault import Vault
 from leverlock.domain.api_key import KeyAlgorithm
@@ -230,7 +231,8 @@ class Deployment:
         self.limits = limits or Limits()
         self.policy: Policy = load_policy((POLICIES / f"{policy}.toml").read_text())
         entropy = SystemEntropy()
-        self.sealer = KeyringSealer(Keyring.create(root / "keyring.json", entropy=entropy), entropy=entropy)
+        ring = root / "keyring.json"
+        self.sealer = KeyringSealer(Keyring.create(ring, entropy=entropy), entropy=entropy, path=ring)
         SqliteStore.create(self.path, clock=self.clock)
         self.store = SqliteStore(self.path, clock=self.clock, limits=self.limits)
         self.store.start()
@@ -247,7 +249,8 @@ class Deployment:
         self.now(lambda tx: tx.set_setting("policy_version", self.policy.version))
         self.pool = ThreadPoolExecutor(1)
         self.vault = Vault(root / "documents")
-        snapshot = Snapshot(self.store, self.sealer, self.clock, self.limits)
+        broken = report_broken(self.world, by="test:")
+        snapshot = Snapshot(self.store, self.sealer, self.clock, self.limits, broken=broken)
         self.services = ApiParts(self.store, self.world, self.passwords, snapshot, self.pool, self.vault)
         self.password_hash = self.passwords._argon2.hash(PASSWORD)
         self._count = 0

@@ -130,7 +130,8 @@ class Deployment:
         clock = clock or SettableClock()
         limits = limits or Limits()
         loaded = load_policy(policy_text(policy))
-        sealer = KeyringSealer(Keyring.load(folder / "keyring.json"), entropy=SystemEntropy())
+        ring = folder / "keyring.json"
+        sealer = KeyringSealer(Keyring.load(ring), entropy=SystemEntropy(), path=ring)
         world = World(
             policy=lambda: loaded,
             limits=limits,

@@ -20,6 +20,7 @@ import structlog
 from leverlock import logs
 from leverlock.addresses import approval_url, public_bases, public_url, reached_at
 from leverlock.admin.desk import Desk, VenueFindings
+from leverlock.app.alarms import report_broken
 from leverlock.app.case_link import completed
 from leverlock.checkpoints import CheckpointMaker
 from leverlock.config import Settings
@@ -64,10 +65,12 @@ class Services:
     passwords: PasswordHasher
     policy: PolicyHolder
     world: World
+    sealer: KeyringSealer
 
     def desk(self) -> Desk:
         """The desk at which this machine's commands are done."""
-        return Desk(self.store, self.world, self.clock, self.passwords, self._probe, f"command:{_user()}")
+        by = f"command:{_user()}"
+        return Desk(self.store, self.world, self.clock, self.passwords, self._probe, self.sealer, by)
 
     async def _probe(
         self, *, base_urls: Mapping[str, str], api_key: str, algorithm: KeyAlgorithm, secret: bytes
@@ -110,7 +113,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
         keyring = Keyring.load(settings.keyring.path)
     except KeyringError as problem:
         raise StartRefused(f"{problem}\nA new deployment gets its keyring from `leverlock init`.") from None
-    sealer = KeyringSealer(keyring, entropy=entropy)
+    sealer = KeyringSealer(keyring, entropy=entropy, path=settings.keyring.path)
     store = SqliteStore(settings.store.path, clock=clock, limits=settings.limits)
     try:
         store.start()
@@ -128,7 +131,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
         compact_issuer=settings.issuer_style == "compact",
         approval_url=approval_url(settings, api_url or public_url(settings, "api")),
     )
-    return Services(settings, clock, keyring, store, PasswordHasher(), policy, world)
+    return Services(settings, clock, keyring, store, PasswordHasher(), policy, world, sealer)
 
 
 def run_server(
@@ -204,7 +207,8 @@ async def _doors(
 
     settings, store, world = services.settings, services.store, services.world
     pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="leverlock-draw"))
-    snapshot = Snapshot(store, world.sealer, services.clock, settings.limits)
+    broken = report_broken(world, by="server:snapshot")
+    snapshot = Snapshot(store, world.sealer, services.clock, settings.limits, broken=broken)
     await snapshot.refresh()
     vault = Vault(settings.recovery.documents)
     await _start_chores(services, vault, stack)

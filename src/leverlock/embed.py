@@ -137,7 +137,7 @@ class Leverlock:
         rules = load_policy(shipped.read_text("utf-8") if shipped.is_file() else Path(policy).read_text("utf-8"))
         holder = PolicyHolder(rules)
         entropy = SystemEntropy()
-        sealer = KeyringSealer(Keyring.load(keyring), entropy=entropy)
+        sealer = KeyringSealer(Keyring.load(keyring), entropy=entropy, path=keyring)
         store = SqliteStore(database, clock=SystemClock(), limits=numbers)
         store.start()
         world = World(

@@ -14,7 +14,10 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from leverlock.domain.audit import EventKind
+
 REGISTRY: Final = CollectorRegistry()
+ALARMS: Final = (EventKind.SEAL_BROKEN.value,)
 
 DECISIONS: Final = Counter(
     "leverlock_decisions", "Decisions about actions.", ["outcome", "why", "action"], registry=REGISTRY
@@ -53,6 +56,14 @@ class StoreCounts:
         yield CounterMetricFamily(
             "leverlock_store_use_cases", "Use cases made durable by them.", value=self._counted.committed
         )
+        alarms = CounterMetricFamily(
+            "leverlock_alarms",
+            "Records that somebody has to look into, such as a seal that is broken.",
+            labels=["kind"],
+        )
+        for kind in ALARMS:
+            alarms.add_metric([kind], self._counted.alarms[kind])
+        yield alarms
 
 
 def watch_store(store: Any) -> None:

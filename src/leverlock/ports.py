@@ -20,7 +20,7 @@ from leverlock.domain.account import Account, Session
 from leverlock.domain.api_key import ApiKey, KeyState, LegacyUse, Upstream
 from leverlock.domain.attempts import AccountBudget, FactorBudget
 from leverlock.domain.audit import AuditEvent, ChainedEvent, EventKind
-from leverlock.domain.authenticator import Authenticator, SealedSecret
+from leverlock.domain.authenticator import Authenticator, SealedSecret, StoredSecret
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import Hold, HoldScope
@@ -57,6 +57,11 @@ class Sealer(Protocol):
 
     def open(self, sealed: SealedSecret, *, context: str) -> bytes:
         """The secret. Raises `SealBroken` when ciphertext, context or key version do not belong together."""
+        ...
+
+    @property
+    def current(self) -> int:
+        """The version of the key that seals now."""
         ...
 
     def mac(self, purpose: str, message: bytes) -> bytes:
@@ -146,6 +151,11 @@ class Transaction(DeskTransaction, Protocol):
 
     def if_refused(self, kind: EventKind, principal: str, **details: Any) -> None:
         """What to record, with the reason, should this use case raise."""
+        ...
+
+    def alarm(self, event: AuditEvent, *, messages: Sequence[Message] = ()) -> None:
+        """Record and tell what must stay whatever becomes of this use case; the store logs and counts it after the
+        commit."""
         ...
 
     def charge(self, charge: Charge) -> None: ...
@@ -285,6 +295,19 @@ class Transaction(DeskTransaction, Protocol):
     def integrator_of_token(self, token_hash: bytes) -> str | None: ...
     def integrators(self) -> list[tuple[str, str, bool]]: ...
     def revoke_integrator(self, integrator_id: str) -> bool: ...
+
+    # -- sealed secrets: key rotation --------------------------------------------------------------------------------
+    def sealed_secrets(self, account_id: str, *, other_than: int) -> list[StoredSecret]:
+        """Every sealed secret of the account that has another key version."""
+        ...
+
+    def reseal(self, stored: StoredSecret, secret: SealedSecret) -> bool:
+        """Put `secret` in the place of the one that was read; False where it is another by now."""
+        ...
+
+    def sealed_versions(self) -> dict[int, int]:
+        """How many secrets of the whole store are sealed under each key version."""
+        ...
 
     # -- messages, idempotency, audit, settings of the deployment ----------------------------------------------------
     def addresses(self, account_id: str) -> list[Address]: ...

@@ -44,7 +44,9 @@ async def no_probe(**_: Any) -> Any:
 
 @pytest.fixture
 def desk(deployment: Deployment, passwords: PasswordHasher) -> Desk:
-    return Desk(deployment.store, deployment.world, deployment.clock, passwords, no_probe, "command:test")
+    return Desk(
+        deployment.store, deployment.world, deployment.clock, passwords, no_probe, deployment.sealer, "command:test"
+    )
 
 
 def done(desk: Desk, operation: str, **wanted: Any) -> dict[str, Any]:

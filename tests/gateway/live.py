@@ -32,6 +32,7 @@ import uvicorn
 import uvloop
 
 from leverlock.app import accounts, api_keys
+from leverlock.app.alarms import report_broken
 from leverlock.app.closing import close
 from leverlock.app.prove import Advanced
 from leverlock.domain.api_key import KeyAlgorithm
@@ -230,7 +231,8 @@ class Live:
     async def _serve(self) -> None:
         deployment = self.deployment
         self.loop = asyncio.get_running_loop()
-        self.snapshot = Snapshot(deployment.store, deployment.sealer, self.clock, deployment.world.limits)
+        world, broken = deployment.world, report_broken(deployment.world, by="test:")
+        self.snapshot = Snapshot(deployment.store, deployment.sealer, self.clock, world.limits, broken=broken)
         async with Venues(self.clock) as self.venues:
             public = dict.fromkeys(HOSTS, self.venue.url)
             parts = GatewayParts(

@@ -242,6 +242,29 @@ def charge(stage: Stage) -> None:
 
 
 @act
+def alarm(stage: Stage) -> None:
+    """Its record and its messages stay whatever the use case raises, and once where it raises nothing."""
+    event = AuditEvent(EventKind.SEAL_BROKEN, "p", {"row": "1"})
+
+    def raised(tx: Transaction, *, then: Exception | None) -> None:
+        tx.lock_account(ALICE)
+        tx.record(AuditEvent(EventKind.ACCOUNT_LOCKED, "p"))
+        tx.alarm(event, messages=[message(1)])
+        if then is not None:
+            raise then
+
+    with refused(Reason.WRONG_CODE):
+        stage.run(lambda tx: raised(tx, then=Refused(Reason.WRONG_CODE)))
+    assert [e.kind for e in stage.read(lambda tx: tx.events(ALICE, after_seq=0, limit=9))] == [EventKind.SEAL_BROKEN]
+    assert stage.read(lambda tx: tx.due_messages(limit=9)) == [message(1)]
+    assert stage.deployment.store.alarms == {"seal.broken": 1}
+    stage.act("message_done", message(1))
+    stage.run(lambda tx: raised(tx, then=None))
+    assert len(stage.read(lambda tx: tx.events(ALICE, after_seq=0, limit=9))) == 3
+    assert len(stage.read(lambda tx: tx.due_messages(limit=9))) == 1
+
+
+@act
 def take_back(stage: Stage) -> None:
     active(stage)
     made = inserted(stage, challenge())
@@ -941,6 +964,47 @@ def legacy_uses(stage: Stage) -> None:
     stage.clock.tick(89 * DAY)
     stage.act("prune", limit=10)
     assert stage.read(lambda tx: tx.legacy_uses(ALICE, since=0)) == uses[:1]
+
+
+# -- sealed secrets ----------------------------------------------------------------------------------------------------
+NEW_SEAL = SealedSecret(2, b"N" * 12, b"C" * 36)
+
+
+def sealed(stage: Stage) -> None:
+    """One secret of each table, and of each a row that has none."""
+    stage.act("insert_authenticator", authenticator())
+    for made in (key(1), replace(key(2), secret=None, public_key=b"p" * 32), key(3, account=BOB)):
+        stage.act("insert_key", made)
+    for number in (1, 2):
+        stage.act("insert_upstream", upstream(number))
+    stage.act("remove_upstream", ALICE, "up_2")
+
+
+@act
+def sealed_secrets(stage: Stage) -> None:
+    sealed(stage)
+    found = stage.read(lambda tx: tx.sealed_secrets(ALICE, other_than=2))
+    assert found == [authenticator().stored, key(1).stored, upstream(1).stored]
+    assert stage.read(lambda tx: tx.sealed_secrets(ALICE, other_than=1)) == []
+
+
+@act
+def reseal(stage: Stage) -> None:
+    """Guarded by the secret that was read: a row that was written meanwhile is not overwritten."""
+    sealed(stage)
+    for stored in stage.read(lambda tx: tx.sealed_secrets(ALICE, other_than=2)):
+        assert stage.act("reseal", stored, NEW_SEAL)
+        assert not stage.act("reseal", stored, NEW_SEAL)
+        assert not stage.act("reseal", replace(stored, account_id=BOB, secret=NEW_SEAL), SEALED)
+    found = stage.read(lambda tx: tx.sealed_secrets(ALICE, other_than=1))
+    assert [stored.secret for stored in found] == [NEW_SEAL] * 3
+
+
+@act
+def sealed_versions(stage: Stage) -> None:
+    sealed(stage)
+    stage.act("reseal", key(1).stored, NEW_SEAL)
+    assert stage.read(lambda tx: tx.sealed_versions()) == {1: 3, 2: 1}
 
 
 @act

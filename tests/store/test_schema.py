@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from leverlock.store.migrate import SchemaError, migrate, migrations
+from leverlock.store.sealed_columns import SEALED
 from leverlock.store.sqlite import SqliteStore
 from leverlock.store.statements import statements
 from world import SettableClock
@@ -159,6 +160,7 @@ def test_every_statement_prepares_and_reads_by_an_index(fresh: sqlite3.Connectio
 
 # Lists that operators ask for, upkeep in the background, and the small heap of a deployment's integrators.
 WHOLE_TABLES = {
+    *(f"versions_{table}" for table in SEALED),
     "upstreams",
     "integrators",
     "operators",

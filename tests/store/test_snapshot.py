@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from leverlock.app import accounts, answers, api_keys
+from leverlock.app.alarms import report_broken
 from leverlock.domain.challenge import Denial
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason
@@ -43,7 +44,8 @@ class LateStore:
 
 def snapshot_of(deployment: Deployment) -> tuple[Snapshot, LateStore]:
     store = LateStore(deployment)
-    return Snapshot(store, deployment.sealer, deployment.clock, deployment.world.limits), store
+    world, broken = deployment.world, report_broken(deployment.world, by="test:")
+    return Snapshot(store, deployment.sealer, deployment.clock, world.limits, broken=broken), store
 
 
 def revoke(owner: Owner, key_id: str) -> None:

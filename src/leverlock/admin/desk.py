@@ -44,6 +44,17 @@ class PasswordHashing(Protocol):
     async def hash(self, password: str) -> str: ...
 
 
+class KeyringAtHand(Protocol):
+    """The keys outside the database, to be looked at and changed."""
+
+    @property
+    def current(self) -> int: ...
+    @property
+    def versions(self) -> list[int]: ...
+    def add_key(self) -> int: ...
+    def drop_older_keys(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Desk:
     """`by` is the principal of the audit trail: the user of this machine who gave the command."""
@@ -53,6 +64,7 @@ class Desk:
     clock: Clock
     passwords: PasswordHashing
     probe: VenueProbe
+    keyring: KeyringAtHand
     by: str
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.admin import accounts, clock, operators, venues
+from leverlock.admin import accounts, clock, keyring, operators, venues
 from leverlock.admin.desk import Desk
 from leverlock.domain.errors import Reason, Refused
 
@@ -44,6 +44,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "key.revoke": Operation(venues.RevokeKey, venues.revoke_key),
     "clock.show": Operation(accounts.Nothing, clock.show_clock),
     "clock.reset": Operation(clock.ResetClock, clock.reset_clock),
+    "keyring.show": Operation(accounts.Nothing, keyring.show),
+    "keyring.rotate": Operation(accounts.Nothing, keyring.rotate),
+    "keyring.reseal": Operation(keyring.Reseal, keyring.reseal_some),
+    "keyring.retire": Operation(accounts.Nothing, keyring.retire),
     "venue.connect": Operation(venues.ConnectVenue, venues.connect_venue),
     "venue.list": Operation(venues.ListVenues, venues.list_venues),
     "venue.test": Operation(venues.NamedVenue, venues.check_venue),

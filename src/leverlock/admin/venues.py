@@ -12,6 +12,7 @@ import msgspec
 from leverlock.admin.accounts import OfAccount, label
 from leverlock.admin.desk import Desk, VenueFindings, account_named
 from leverlock.app import api_keys
+from leverlock.app.alarms import report_broken
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm, Upstream
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.key_terms import KeyTerms, Scope, ranges_of, scopes_of
@@ -89,6 +90,7 @@ async def check_venue(desk: Desk, wanted: NamedVenue) -> dict[str, Any]:
     try:
         secret = desk.world.sealer.open(upstream.secret, context=upstream.seal_context)
     except SealBroken as problem:
+        await desk.store.run(report_broken(desk.world, by=desk.by)(upstream.stored))
         raise Refused(Reason.CONFLICT, f"the stored venue key does not open with this keyring: {problem}") from None
     findings = await desk.probe(
         base_urls=upstream.base_urls, api_key=upstream.api_key, algorithm=upstream.algorithm, secret=secret

@@ -174,9 +174,9 @@ async def take_document(parts: ApiParts, call: Call, place: Place) -> DocumentVi
         account_id, case_id = place(tx, caller, call)
         case = recovery_cases.known_case(tx, account_id, case_id)
         case.must_be(CaseState.OPENED, now_ms=tx.now)
-        return case, document_key(world, case), caller.principal
+        return case, document_key(tx, world, case), caller.principal
 
-    case, key, principal = await parts.store.read(look)
+    case, key, principal = await parts.store.run(look)  # it writes where the key does not open: the alarm
     picture = sniffed(call.raw)
     loop = asyncio.get_running_loop()
     most = world.limits.document_pixels

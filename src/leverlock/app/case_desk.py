@@ -6,6 +6,7 @@ the outcome is a link that is sent to the owner's addresses and to nobody else.
 
 from __future__ import annotations
 
+from leverlock.app.alarms import seal_broken
 from leverlock.app.case_link import issue_link
 from leverlock.app.recovery_cases import close, known_case, tell
 from leverlock.domain.audit import AuditEvent, EventKind
@@ -96,17 +97,19 @@ def view_document(
     found = [one for one in tx.documents(account_id, case_id) if one.document_id == document_id]
     if not found:
         raise Refused(Reason.UNKNOWN_ID, "no such document")
-    key = document_key(world, case)
+    key = document_key(tx, world, case)
     details = {"case": case_id, "document": document_id, "reason": reason}
     tx.record(AuditEvent(EventKind.CASE_DOCUMENT_VIEWED, by, details))
     return found[0], key
 
 
-def document_key(world: World, case: RecoveryCase) -> bytes:
+def document_key(tx: Transaction, world: World, case: RecoveryCase) -> bytes:
     """The key of a case's documents. Raises Refused(UNKNOWN_ID) once it is destroyed, or where it does not open."""
-    if case.data_key is None:
+    stored = case.stored
+    if stored is None:
         raise Refused(Reason.UNKNOWN_ID, "the documents of this case are destroyed")
     try:
-        return world.sealer.open(case.data_key, context=case.seal_context)
+        return world.sealer.open(stored.secret, context=stored.context)
     except SealBroken:
+        seal_broken(tx, world, stored, by="desk:documents")
         raise Refused(Reason.UNKNOWN_ID, "the key of this case does not open") from None

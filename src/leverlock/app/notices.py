@@ -32,7 +32,8 @@ def ring(tx: Transaction, world: World, challenge: Challenge) -> None:
         "headline": described.headline,
         "lines": [list(line) for line in described.lines],
     }
-    _put(tx, world, challenge.account_id, body, expires_at=challenge.expires_at)
+    for message in _messages(tx, world, challenge.account_id, body, expires_at=challenge.expires_at):
+        tx.put_message(message)
 
 
 def notify(tx: Transaction, world: World, account_id: str, *, kind: str, **details: str | int) -> None:
@@ -44,20 +45,29 @@ def notify_until(
     tx: Transaction, world: World, account_id: str, *, kind: str, until: int, details: Mapping[str, str | int]
 ) -> None:
     """The same, for what is worth nothing any more from then on."""
-    _put(tx, world, account_id, {"type": kind, "at": tx.now, **details}, expires_at=until)
+    for message in _messages(tx, world, account_id, {"type": kind, "at": tx.now, **details}, expires_at=until):
+        tx.put_message(message)
 
 
-def _put(tx: Transaction, world: World, account_id: str, body: dict[str, Any], *, expires_at: int) -> None:
-    for address in tx.addresses(account_id):
-        tx.put_message(
-            Message(
-                account_id=account_id,
-                message_id=make_id("msg", world.entropy.bytes(ID_BYTES)),
-                channel=address.channel,
-                target=address.target,
-                kind=body["type"],
-                body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
-                created_at=tx.now,
-                expires_at=expires_at,
-            )
+def notices(tx: Transaction, world: World, account_id: str, *, kind: str, **details: str | int) -> list[Message]:
+    """The messages that tell the owner of a security event, one for each address, to be put."""
+    body = {"type": kind, "at": tx.now, **details}
+    return _messages(tx, world, account_id, body, expires_at=tx.now + NOTICE_LIFE_MS)
+
+
+def _messages(
+    tx: Transaction, world: World, account_id: str, body: dict[str, Any], *, expires_at: int
+) -> list[Message]:
+    return [
+        Message(
+            account_id=account_id,
+            message_id=make_id("msg", world.entropy.bytes(ID_BYTES)),
+            channel=address.channel,
+            target=address.target,
+            kind=body["type"],
+            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+            created_at=tx.now,
+            expires_at=expires_at,
         )
+        for address in tx.addresses(account_id)
+    ]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from leverlock.app.alarms import seal_broken
 from leverlock.domain.account import Account
 from leverlock.domain.authenticator import Authenticator
 from leverlock.domain.environment import Environment
@@ -133,7 +134,10 @@ def verify_code(tx: Transaction, world: World, authenticator: Authenticator | No
         return world.totp.verify(authenticator, code, now_ms=tx.now).step
     except StepUsed:
         raise Refused(Reason.CODE_ALREADY_USED, "wait for the next code") from None
-    except (NoMatch, SealBroken):
+    except SealBroken:
+        seal_broken(tx, world, authenticator.stored, by="verifier:totp")
+        raise Refused(Reason.WRONG_CODE) from None
+    except NoMatch:
         raise Refused(Reason.WRONG_CODE) from None
 
 

@@ -16,7 +16,7 @@ from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, make_id
-from leverlock.domain.recovery_case import CaseState, Document, DocumentKind, RecoveryCase, may_step
+from leverlock.domain.recovery_case import CaseState, Document, DocumentKind, RecoveryCase, case_context, may_step
 from leverlock.ports import Transaction, World
 
 DATA_KEY_BYTES = 32
@@ -49,7 +49,7 @@ def open_case(
         opened_by=by,
         opened_at=tx.now,
         expires_at=tx.now + world.limits.case_open_ms,
-        data_key=world.sealer.seal(world.entropy.bytes(DATA_KEY_BYTES), context=f"case|{account_id}|{case_id}"),
+        data_key=world.sealer.seal(world.entropy.bytes(DATA_KEY_BYTES), context=case_context(account_id, case_id)),
     )
     if not tx.insert_case(case):
         raise Refused(Reason.CONFLICT, "a recovery case is under way already; cancel it first")

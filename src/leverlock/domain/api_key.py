@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leverlock.domain.authenticator import SealedSecret
+from leverlock.domain.authenticator import SealedSecret, StoredSecret
 from leverlock.domain.key_terms import READ_ONLY, KeyTerms, Scope, allowed_from
 
 
@@ -73,6 +73,13 @@ class ApiKey:
     def seal_context(self) -> str:
         return key_context(self.account_id, self.key_id)
 
+    @property
+    def stored(self) -> StoredSecret | None:
+        """Its secret in its place; None where only a public key is kept."""
+        if self.secret is None:
+            return None
+        return StoredSecret(self.account_id, "api_key", self.key_id, self.seal_context, self.secret)
+
 
 @dataclass(frozen=True, slots=True)
 class LegacyUse:
@@ -106,6 +113,11 @@ class Upstream:
     @property
     def seal_context(self) -> str:
         return upstream_context(self.account_id, self.upstream_id)
+
+    @property
+    def stored(self) -> StoredSecret:
+        """The venue's key in its place."""
+        return StoredSecret(self.account_id, "upstream", self.upstream_id, self.seal_context, self.secret)
 
 
 def key_context(account_id: str, key_id: str) -> str:

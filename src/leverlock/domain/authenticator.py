@@ -56,6 +56,17 @@ class SealedSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A sealed secret in its place: `table` and `row_id` say where, `context` is the associated data it is bound to."""
+
+    account_id: str
+    table: str
+    row_id: str
+    context: str
+    secret: SealedSecret
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticator:
     """A stored authenticator. `generation` counts the bindings of this account and environment, from 1."""
 
@@ -75,6 +86,11 @@ class Authenticator:
     @property
     def seal_context(self) -> str:
         return seal_context(self.account_id, self.environment, self.authenticator_id, self.generation)
+
+    @property
+    def stored(self) -> StoredSecret:
+        """Its seed in its place."""
+        return StoredSecret(self.account_id, "authenticator", self.authenticator_id, self.seal_context, self.secret)
 
     def must_be_confirmable(self, *, session_id: str, now_ms: int) -> None:
         """Raises Refused unless this pending enrolment belongs to this session and is still in time (B10)."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from leverlock.domain.authenticator import SealedSecret
+from leverlock.domain.authenticator import SealedSecret, StoredSecret
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 
@@ -124,7 +124,14 @@ class RecoveryCase:
 
     @property
     def seal_context(self) -> str:
-        return f"case|{self.account_id}|{self.case_id}"
+        return case_context(self.account_id, self.case_id)
+
+    @property
+    def stored(self) -> StoredSecret | None:
+        """The key of its documents in its place; None once it is destroyed."""
+        if self.data_key is None:
+            return None
+        return StoredSecret(self.account_id, "recovery_case", self.case_id, self.seal_context, self.data_key)
 
     def state_at(self, now_ms: int) -> CaseState:
         """The state as of now: time ends what nobody has swept yet, and a day that is over is over."""
@@ -151,3 +158,8 @@ class RecoveryCase:
         """Raises Refused(NOT_PERMITTED): the second approval is another agent's (B36)."""
         if account_id == self.first_by:
             raise Refused(Reason.NOT_PERMITTED, "the second approval is another agent's")
+
+
+def case_context(account_id: str, case_id: str) -> str:
+    """The associated data of the sealed key of a case's documents."""
+    return f"case|{account_id}|{case_id}"

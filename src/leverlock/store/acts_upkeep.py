@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from leverlock.domain.audit import ChainedEvent
+from leverlock.domain.authenticator import SealedSecret, StoredSecret
 from leverlock.domain.limits import DAY, MINUTE
 from leverlock.domain.messages import Address, Message
 from leverlock.store import rows
+from leverlock.store.sealed_columns import SEALED, stored_secret
 from leverlock.store.transaction import UnitOfWork
 
 IDEMPOTENCY_KEPT_MS = 1 * DAY
@@ -29,21 +33,6 @@ class UpkeepActs(UnitOfWork):
                 "address_id": address.address_id,
                 "channel": address.channel.value,
                 "target": address.target,
-            },
-        )
-
-    def put_message(self, message: Message) -> None:
-        self._cursor.write(
-            "put_message",
-            {
-                "account_id": message.account_id,
-                "message_id": message.message_id,
-                "channel": message.channel.value,
-                "target": message.target,
-                "kind": message.kind,
-                "body": message.body,
-                "created_at": message.created_at,
-                "expires_at": message.expires_at,
             },
         )
 
@@ -93,6 +82,33 @@ class UpkeepActs(UnitOfWork):
 
     def lift_events(self, *, above: int, by: int) -> None:
         self._cursor.write("lift_events", {"above": above, "by": by})
+
+    # -- sealed secrets ----------------------------------------------------------------------------------------------
+    def sealed_secrets(self, account_id: str, *, other_than: int) -> list[StoredSecret]:
+        parameters = {"account_id": account_id, "version": other_than}
+        return [
+            stored_secret(account_id, table, row)
+            for table in SEALED
+            for row in self._cursor.all(f"sealed_{table}", parameters)
+        ]
+
+    def reseal(self, stored: StoredSecret, secret: SealedSecret) -> bool:
+        parameters = {
+            "account_id": stored.account_id,
+            "row_id": stored.row_id,
+            "version_before": stored.secret.key_version,
+            "nonce_before": stored.secret.nonce,
+            "key_version": secret.key_version,
+            "nonce": secret.nonce,
+            "ciphertext": secret.ciphertext,
+        }
+        return self._cursor.write(f"reseal_{stored.table}", parameters) == 1
+
+    def sealed_versions(self) -> dict[int, int]:
+        counts: Counter[int] = Counter()
+        for table in SEALED:
+            counts.update({row[0]: row[1] for row in self._cursor.all(f"versions_{table}", {})})
+        return dict(counts)
 
     # -- settings, snapshots, pruning --------------------------------------------------------------------------------
     def note_change(self, account_id: str) -> None:

@@ -608,6 +608,55 @@ SELECT DISTINCT account_id FROM protection
 WHERE account_id > :after AND ended_at IS NULL AND instr(' ' || :environments || ' ', ' ' || environment || ' ') > 0
 ORDER BY account_id LIMIT :limit;
 
+-- name: sealed_authenticator
+-- The first of three statements for each table with a sealed secret; `store/sealed_columns.py` names the tables.
+SELECT authenticator_id, key_version, nonce, ciphertext, environment, generation
+FROM authenticator WHERE account_id = :account_id AND key_version <> :version;
+
+-- name: reseal_authenticator
+UPDATE authenticator SET key_version = :key_version, nonce = :nonce, ciphertext = :ciphertext
+WHERE account_id = :account_id AND authenticator_id = :row_id AND key_version = :version_before
+  AND nonce = :nonce_before;
+
+-- name: versions_authenticator
+SELECT key_version, count(*) FROM authenticator GROUP BY key_version;
+
+-- name: sealed_api_key
+SELECT key_id, key_version, nonce, ciphertext
+FROM api_key WHERE account_id = :account_id AND key_version <> :version;
+
+-- name: reseal_api_key
+UPDATE api_key SET key_version = :key_version, nonce = :nonce, ciphertext = :ciphertext
+WHERE account_id = :account_id AND key_id = :row_id AND key_version = :version_before AND nonce = :nonce_before;
+
+-- name: versions_api_key
+-- Keys of a client's own making have no secret here.
+SELECT key_version, count(*) FROM api_key WHERE key_version IS NOT NULL GROUP BY key_version;
+
+-- name: sealed_upstream
+-- Of a removed one nothing is left to open.
+SELECT upstream_id, key_version, nonce, ciphertext
+FROM upstream WHERE account_id = :account_id AND key_version <> :version AND removed = 0;
+
+-- name: reseal_upstream
+UPDATE upstream SET key_version = :key_version, nonce = :nonce, ciphertext = :ciphertext
+WHERE account_id = :account_id AND upstream_id = :row_id AND key_version = :version_before AND nonce = :nonce_before;
+
+-- name: versions_upstream
+SELECT key_version, count(*) FROM upstream WHERE removed = 0 GROUP BY key_version;
+
+-- name: sealed_recovery_case
+-- The key of a case's documents, as long as there is one.
+SELECT case_id, key_version, nonce, ciphertext
+FROM recovery_case WHERE account_id = :account_id AND key_version <> :version;
+
+-- name: reseal_recovery_case
+UPDATE recovery_case SET key_version = :key_version, nonce = :nonce, ciphertext = :ciphertext
+WHERE account_id = :account_id AND case_id = :row_id AND key_version = :version_before AND nonce = :nonce_before;
+
+-- name: versions_recovery_case
+SELECT key_version, count(*) FROM recovery_case WHERE key_version IS NOT NULL GROUP BY key_version;
+
 -- name: addresses
 SELECT account_id, address_id, channel, target FROM address WHERE account_id = :account_id ORDER BY channel;
 

@@ -7,11 +7,14 @@ recovery codes and grants are keyed hashes. The keyring is one JSON file that on
 from __future__ import annotations
 
 import base64
+import fcntl
 import hmac
 import json
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,12 +53,38 @@ class Keyring:
             raise KeyringError(
                 f"{path} exists already; a new keyring would make every sealed secret unreadable"
             ) from None
+        keyring._write(descriptor)
+        return keyring
+
+    def save(self, path: Path) -> None:
+        """Put this keyring in the place of the file: the whole of it or nothing. Raises KeyringError."""
+        fresh = path.with_name(f"{path.name}.new")
+        try:
+            self._write(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+            fresh.replace(path)
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as problem:
+            raise KeyringError(f"the keyring {path} cannot be replaced: {problem.strerror}") from None
+
+    def _write(self, descriptor: int) -> None:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump(keyring._document(), file, indent=2)
+            json.dump(self._document(), file, indent=2)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        return keyring
+
+    def with_new_key(self, *, entropy: Entropy) -> Keyring:
+        """The same with one key more, which seals from now on. Hashes and signatures keep their roots (ADR 0011)."""
+        version = max(self.seal_keys) + 1
+        return replace(self, current=version, seal_keys={**self.seal_keys, version: entropy.bytes(KEY_BYTES)})
+
+    def with_current_key_alone(self) -> Keyring:
+        """The same without the older keys: what is still sealed under one of them can never be opened again."""
+        return replace(self, seal_keys={self.current: self.seal_keys[self.current]})
 
     @classmethod
     def load(cls, path: Path) -> Keyring:
@@ -100,22 +129,49 @@ class Keyring:
 
 
 class KeyringSealer:
-    """`ports.Sealer` over a keyring. Keeps one cipher object per key version; making one costs more than using it."""
+    """`ports.Sealer` over a keyring. Keeps one cipher object per key version; making one costs more than using it.
 
-    def __init__(self, keyring: Keyring, *, entropy: Entropy) -> None:
-        self._current = keyring.current
-        self._ciphers = {version: AESGCM(key) for version, key in keyring.seal_keys.items()}
-        self._mac_root = keyring.mac_key
+    With the file's `path` it follows a rotation that another process made: it looks at the file before it seals, and
+    when it meets a version that it does not know. Both are rare.
+    """
+
+    def __init__(self, keyring: Keyring, *, entropy: Entropy, path: Path | None = None) -> None:
         self._mac_keys: dict[str, bytes] = {}
         self._entropy = entropy
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None  # the first look reads the file, which may be newer
+        self._take(keyring)
+
+    @property
+    def current(self) -> int:
+        self._follow()
+        return self._keyring.current
+
+    @property
+    def versions(self) -> list[int]:
+        """The versions of the keys it opens with, oldest first."""
+        self._follow()
+        return sorted(self._keyring.seal_keys)
+
+    def add_key(self) -> int:
+        """Make a key of the next version and seal with it from now on. Raises KeyringError."""
+        return self._replace(lambda keyring: keyring.with_new_key(entropy=self._entropy))
+
+    def drop_older_keys(self) -> int:
+        """Forget every key but the current one. Raises KeyringError."""
+        return self._replace(Keyring.with_current_key_alone)
 
     def seal(self, secret: bytes, *, context: str) -> SealedSecret:
+        self._follow()
+        version, cipher = self._sealing
         nonce = self._entropy.bytes(NONCE_BYTES)
-        ciphertext = self._ciphers[self._current].encrypt(nonce, secret, _associated(context, self._current))
-        return SealedSecret(self._current, nonce, ciphertext)
+        return SealedSecret(version, nonce, cipher.encrypt(nonce, secret, _associated(context, version)))
 
     def open(self, sealed: SealedSecret, *, context: str) -> bytes:
         cipher = self._ciphers.get(sealed.key_version)
+        if cipher is None:
+            self._follow()
+            cipher = self._ciphers.get(sealed.key_version)
         if cipher is None:
             raise SealBroken(f"the keyring has no key of version {sealed.key_version}")
         try:
@@ -130,6 +186,56 @@ class KeyringSealer:
             key = hmac.digest(self._mac_root, b"leverlock-mac-1|" + purpose.encode() + b"\x01", "sha256")
             self._mac_keys[purpose] = key
         return hmac.digest(key, message, "sha256")
+
+    def _take(self, keyring: Keyring) -> None:
+        self._ciphers = {version: AESGCM(key) for version, key in keyring.seal_keys.items()}
+        self._sealing = keyring.current, self._ciphers[keyring.current]
+        self._mac_root = keyring.mac_key
+        self._keyring = keyring
+
+    def _follow(self) -> None:
+        """Read the file again where it is another than was read. One that cannot be read is one that did not change."""
+        stamp = _stamp(self._path)
+        if self._path is None or stamp is None or stamp == self._seen:
+            return
+        try:
+            self._take(Keyring.load(self._path))
+        except KeyringError:
+            return
+        self._seen = stamp
+
+    def _replace(self, change: Callable[[Keyring], Keyring]) -> int:
+        """Change the file, one process at a time; the version that seals now."""
+        if self._path is None:
+            raise KeyringError("this keyring has no file to be changed")
+        with _alone(self._path):
+            changed = change(Keyring.load(self._path))
+            changed.save(self._path)
+        self._follow()
+        return changed.current
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock beside the keyring; the kernel takes it from a process that ended, however."""
+    try:
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        raise KeyringError(f"the keyring {path} cannot be changed here: {problem.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """What tells one state of the file from another: it is only ever replaced as a whole."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _associated(context: str, version: int) -> bytes:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState
 from leverlock.domain.api_key import ApiKey, KeyState, Upstream
+from leverlock.domain.authenticator import StoredSecret
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy import Policy, Standing
-from leverlock.ports import Clock, SealBroken, Sealer, Store, Transaction
+from leverlock.ports import Clock, SealBroken, Sealer, Store, Transaction, UseCase
 from leverlock.store.acts_upkeep import CHANGES_KEPT_MS
 
 ENTRIES: Final = 100_000
@@ -58,8 +59,19 @@ class KeyView:
 class Snapshot:
     """Accounts and keys as of at most `limits.snapshot_age_ms` ago."""
 
-    def __init__(self, store: Store, sealer: Sealer, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        clock: Clock,
+        limits: Limits,
+        *,
+        broken: Callable[[StoredSecret], UseCase[None]],
+    ) -> None:
+        """`broken` is the use case that raises the alarm about a secret that does not open in its place (B83)."""
         self._store = store
+        self._broken = broken
+        self._told: OrderedDict[StoredSecret, None] = OrderedDict()
         self._sealer = sealer
         self._clock = clock
         self._limits = limits
@@ -137,9 +149,19 @@ class Snapshot:
         view = self._keys.get(api_key)
         if view is None:
             seen = self._last_change
-            view = await self._store.read(lambda tx: self._key_view(tx, api_key))
+            found = await self._store.read(lambda tx: self._key_view(tx, api_key))
+            if isinstance(found, StoredSecret):
+                await self._alarm(found)
+                raise Refused(Reason.NOT_AUTHENTICATED)
+            view = found
             self._keep(self._keys, api_key, view, seen)
         return view
+
+    async def _alarm(self, broken: StoredSecret) -> None:
+        """Once for each damaged row in this process: whoever holds the key's name could ask without end."""
+        if broken not in self._told:
+            self._keep(self._told, broken, None, self._last_change)
+            await self._store.run(self._broken(broken))
 
     async def integrator(self, token_hash: bytes) -> str:
         """The principal behind an integrator's token. Raises Refused: NOT_AUTHENTICATED, STORE_UNAVAILABLE."""
@@ -182,7 +204,8 @@ class Snapshot:
         if away or not await asyncio.shield(look):
             raise Refused(Reason.STORE_UNAVAILABLE, "the database cannot be reached")
 
-    def _key_view(self, tx: Transaction, api_key: str) -> KeyView:
+    def _key_view(self, tx: Transaction, api_key: str) -> KeyView | StoredSecret:
+        """The view, or the secret behind it that does not open."""
         key = tx.key_by_name(api_key)
         if key is None or key.state is KeyState.REVOKED:
             raise Refused(Reason.NOT_AUTHENTICATED)
@@ -191,13 +214,18 @@ class Snapshot:
         upstream = tx.upstream(key.account_id, key.upstream_id)
         if upstream is None or upstream.removed:
             raise Refused(Reason.NOT_AUTHENTICATED)
-        try:
-            secret = None if key.secret is None else self._sealer.open(key.secret, context=key.seal_context)
-            upstream_secret = self._sealer.open(upstream.secret, context=upstream.seal_context)
-        except SealBroken as problem:
-            raise Refused(Reason.NOT_AUTHENTICATED) from problem
-        account = _account_view(tx, key.account_id)
-        return KeyView(key, secret, account, upstream, upstream_secret)
+        opened: list[bytes | None] = []
+        for stored in (key.stored, upstream.stored):
+            if stored is None:
+                opened.append(None)
+                continue
+            try:
+                opened.append(self._sealer.open(stored.secret, context=stored.context))
+            except SealBroken:
+                return stored
+        secret, upstream_secret = opened
+        assert upstream_secret is not None
+        return KeyView(key, secret, _account_view(tx, key.account_id), upstream, upstream_secret)
 
     def _keep(self, cache: OrderedDict[K, V], name: K, view: V, seen: int) -> None:
         """Keep what was read, unless changes were taken in meanwhile: it may be older than they are."""

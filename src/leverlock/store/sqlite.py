@@ -12,12 +12,16 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+import structlog
+
+from leverlock.domain.audit import AuditEvent
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.ports import Clock, UseCase
@@ -34,6 +38,8 @@ from leverlock.store.server_time import ServerTime
 from leverlock.store.statements import statements
 
 T = TypeVar("T")
+
+_log = structlog.get_logger("leverlock.store")
 
 BATCH = 256  # use cases in one commit; more only makes the first of them wait
 BUSY_MS = 900  # how long opening and reading wait for another process
@@ -135,6 +141,7 @@ class SqliteStore:
         self._gate = threading.Lock()  # nothing is queued behind the writer's end
         self.commits = 0
         self.committed = 0
+        self.alarms: Counter[str] = Counter()
 
     @classmethod
     def create(cls, path: Path, *, clock: Clock) -> None:
@@ -278,8 +285,9 @@ class SqliteStore:
             self._time.learn(_marks(connection))
             now = self._time.now()
             due = isinstance(now, int) and self._time.told(now)
+            raised: list[AuditEvent] = []
             for job in batch:
-                self._run_one(connection, job, self._time.at_mark() if job.at_mark else now)
+                raised += self._run_one(connection, job, self._time.at_mark() if job.at_mark else now)
             if due:
                 connection.write("raise_high_water", {"now": str(now)})
             connection.raw.execute("COMMIT")
@@ -291,12 +299,16 @@ class SqliteStore:
         else:
             self.commits += 1
             self.committed += len(batch)
+            for event in raised:
+                self.alarms[event.kind.value] += 1
+                _log.error("alarm", kind=event.kind.value, principal=event.principal, **event.details)
             if due and isinstance(now, int):
                 self._time.marked(now)
         answer(batch)
 
-    def _run_one(self, connection: _Connection, job: Job[Any], now: int | Reason) -> None:
-        """One use case under its savepoint. What it raises takes back its effect, never its charge (B74)."""
+    def _run_one(self, connection: _Connection, job: Job[Any], now: int | Reason) -> list[AuditEvent]:
+        """One use case under its savepoint; the alarms it raised. What it raises as an exception takes back its
+        effect, never its charge (B74)."""
         connection.raw.execute("SAVEPOINT use_case")
         transaction = SqliteTransaction(connection, now=now, limits=self._limits)
         try:
@@ -309,6 +321,7 @@ class SqliteStore:
             connection.raw.execute("ROLLBACK TO use_case")
             transaction.settle(problem)
         connection.raw.execute("RELEASE use_case")
+        return transaction.alarms
 
 
 def _marks(connection: _Connection) -> dict[str, str]:

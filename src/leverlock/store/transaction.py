@@ -5,7 +5,7 @@ The engine calls `finish()` after a use case returned, or `settle(exception)` af
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from leverlock.domain.audit import AuditEvent, EventKind, chain
 from leverlock.domain.authenticator import AuthenticatorState
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
+from leverlock.domain.messages import Message
 from leverlock.ports import Charge
 from leverlock.store import rows
 
@@ -41,6 +42,12 @@ class _SignInTry:
     limits: Limits
 
 
+@dataclass(frozen=True, slots=True)
+class _Alarm:
+    event: AuditEvent
+    messages: tuple[Message, ...]
+
+
 class UnitOfWork:
     """The part of `ports.Transaction` that the acts build on."""
 
@@ -51,7 +58,7 @@ class UnitOfWork:
         self._account: Account | None = None
         self._budget: AccountBudget | None = None
         self._events: list[AuditEvent] = []
-        self._kept: list[Charge | _SignInTry] = []
+        self._kept: list[Charge | _SignInTry | _Alarm] = []
         self._refusal: AuditEvent | None = None
         self._locked_id: str | None = None
 
@@ -81,6 +88,36 @@ class UnitOfWork:
 
     def if_refused(self, kind: EventKind, principal: str, **details: Any) -> None:
         self._refusal = AuditEvent(kind, principal, details)
+
+    def alarm(self, event: AuditEvent, *, messages: Sequence[Message] = ()) -> None:
+        raised = _Alarm(event, tuple(messages))
+        self._raise(raised)
+        self._kept.append(raised)
+
+    @property
+    def alarms(self) -> list[AuditEvent]:
+        """What was raised, for the log and the count after the commit."""
+        return [kept.event for kept in self._kept if isinstance(kept, _Alarm)]
+
+    def _raise(self, alarm: _Alarm) -> None:
+        self.record(alarm.event)
+        for message in alarm.messages:
+            self.put_message(message)
+
+    def put_message(self, message: Message) -> None:
+        self._cursor.write(
+            "put_message",
+            {
+                "account_id": message.account_id,
+                "message_id": message.message_id,
+                "channel": message.channel.value,
+                "target": message.target,
+                "kind": message.kind,
+                "body": message.body,
+                "created_at": message.created_at,
+                "expires_at": message.expires_at,
+            },
+        )
 
     # -- charges -----------------------------------------------------------------------------------------------------
     def charge(self, charge: Charge) -> None:
@@ -168,7 +205,8 @@ class UnitOfWork:
             raise Refused(Reason.CONFLICT)
 
     def settle(self, problem: BaseException) -> None:
-        """After the use case was rolled back: its charges stay, their consequences, and the record of the refusal."""
+        """After the use case was rolled back: its charges stay, their consequences, its alarms, and the record of the
+        refusal."""
         kept, refusal, locked_id = self._kept, self._refusal, self._locked_id
         self._account, self._budget, self._events, self._kept = None, None, [], []
         if locked_id is None or not (kept or refusal):
@@ -177,6 +215,9 @@ class UnitOfWork:
         for attempt in kept:
             if isinstance(attempt, _SignInTry):
                 self._count_sign_in(attempt)
+            elif isinstance(attempt, _Alarm):
+                self._raise(attempt)
+                self._kept.append(attempt)
             else:
                 self._apply(attempt)
         charges = [attempt for attempt in kept if isinstance(attempt, Charge)]
