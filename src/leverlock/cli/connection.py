@@ -29,9 +29,11 @@ def perform(settings: Settings, operation: str, **wanted: Any) -> dict[str, Any]
     answer = ask_server(settings.admin.socket, "POST", f"/{operation}", body)
     if answer is not None:
         return answer
+    from leverlock import logs
     from leverlock.admin.operations import perform as perform_here
     from leverlock.bootstrap import open_services
 
+    logs.configure("warning", settings.logging.format)  # what is worth a line goes beside the answer, not into it
     services = open_services(settings)
     try:
         return asyncio.run(perform_here(services.desk(), operation, body))

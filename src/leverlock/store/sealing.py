@@ -78,7 +78,7 @@ class Keyring:
             os.fsync(file.fileno())
 
     def with_new_key(self, *, entropy: Entropy) -> Keyring:
-        """The same with one key more, which seals from now on. Hashes and signatures keep their roots (ADR 0011)."""
+        """The same with one key more, which seals from now on. Hashes and signatures keep their roots (ADR 0014)."""
         version = max(self.seal_keys) + 1
         return replace(self, current=version, seal_keys={**self.seal_keys, version: entropy.bytes(KEY_BYTES)})
 
