@@ -43,11 +43,12 @@ from leverlock.serving import (
     settle_memory,
     write_ready_file,
 )
+from leverlock.store.connection import NotDurable
 from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.migrate import SchemaError
 from leverlock.store.sealing import Keyring, KeyringError, KeyringSealer
 from leverlock.store.snapshot import Snapshot
-from leverlock.store.sqlite import NotDurable, SqliteStore
+from leverlock.store.sqlite import SqliteStore
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
 

@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from leverlock.domain.account import Account, Session
-from leverlock.domain.api_key import ApiKey, KeyState, LegacyUse, Upstream
 from leverlock.domain.attempts import AccountBudget, FactorBudget
 from leverlock.domain.audit import AuditEvent, ChainedEvent, EventKind
-from leverlock.domain.authenticator import Authenticator, SealedSecret, StoredSecret
+from leverlock.domain.authenticator import Authenticator, SealedSecret
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import Hold, HoldScope
-from leverlock.domain.key_terms import KeyTerms
 from leverlock.domain.limits import Limits
 from leverlock.domain.messages import Address, Message
 from leverlock.domain.pending_change import PendingChange
@@ -32,6 +30,7 @@ from leverlock.domain.policy import Policy
 from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import Match
 from leverlock.ports_desk import DeskTransaction
+from leverlock.ports_keys import KeyTransaction
 
 T = TypeVar("T")
 
@@ -132,7 +131,7 @@ class World:
     compact_issuer: bool = False  # "AcmeFutures" instead of "Acme Futures", for apps that stumble over the space
 
 
-class Transaction(DeskTransaction, Protocol):
+class Transaction(KeyTransaction, DeskTransaction, Protocol):
     """One use case's unit of work. Everything in it becomes durable together, or only its charge does."""
 
     @property
@@ -259,54 +258,6 @@ class Transaction(DeskTransaction, Protocol):
     def cancel_change(self, change: PendingChange) -> bool: ...
     def finish_change(self, change: PendingChange) -> bool:
         """False while it is not due, and once it was cancelled."""
-        ...
-
-    # -- API keys, upstream accounts, integrators --------------------------------------------------------------------
-    def insert_key(self, key: ApiKey) -> bool: ...
-    def key(self, account_id: str, key_id: str) -> ApiKey | None: ...
-    def key_by_name(self, api_key: str) -> ApiKey | None: ...
-    def keys(self, account_id: str) -> list[ApiKey]: ...
-    def set_key_state(self, account_id: str, key_id: str, *, before: KeyState, after: KeyState) -> bool: ...
-    def edit_key(self, key: ApiKey, terms: KeyTerms) -> bool:
-        """Give an active key other terms; False where it was edited since `key` was read. It is legacy no more."""
-        ...
-
-    def mark_keys_legacy(self, account_id: str, *, ends_at: int | None) -> list[str]: ...
-    def date_legacy_keys(self, account_id: str, *, ends_at: int | None) -> list[str]: ...
-    def end_legacy_keys(self, account_id: str) -> list[str]:
-        """Of the legacy keys those whose date has come; legacy no more."""
-        ...
-
-    def tell_legacy_keys(self, account_id: str, *, until: int, told: int) -> list[str]:
-        """Those that end by `until` and of which notice number `told` was not sent yet; now it counts as sent."""
-        ...
-
-    def legacy_accounts(self, *, until: int, soon: int, limit: int) -> list[str]:
-        """Accounts with a key that has ended or of whose end, by `until` or by `soon`, a notice is outstanding."""
-        ...
-
-    def add_legacy_use(self, use: LegacyUse) -> None: ...
-    def legacy_uses(self, account_id: str, *, since: int) -> list[LegacyUse]: ...
-    def insert_upstream(self, upstream: Upstream) -> None: ...
-    def upstream(self, account_id: str, upstream_id: str) -> Upstream | None: ...
-    def upstreams(self, account_id: str | None) -> list[Upstream]: ...
-    def remove_upstream(self, account_id: str, upstream_id: str) -> bool: ...
-    def insert_integrator(self, integrator_id: str, *, name: str, token_hash: bytes) -> bool: ...
-    def integrator_of_token(self, token_hash: bytes) -> str | None: ...
-    def integrators(self) -> list[tuple[str, str, bool]]: ...
-    def revoke_integrator(self, integrator_id: str) -> bool: ...
-
-    # -- sealed secrets: key rotation --------------------------------------------------------------------------------
-    def sealed_secrets(self, account_id: str, *, other_than: int) -> list[StoredSecret]:
-        """Every sealed secret of the account that has another key version."""
-        ...
-
-    def reseal(self, stored: StoredSecret, secret: SealedSecret) -> bool:
-        """Put `secret` in the place of the one that was read; False where it is another by now."""
-        ...
-
-    def sealed_versions(self) -> dict[int, int]:
-        """How many secrets of the whole store are sealed under each key version."""
         ...
 
     # -- messages, idempotency, audit, settings of the deployment ----------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Any
 from leverlock.app import prove
 from leverlock.app.proofs import Proof
 from leverlock.domain.errors import Refused
-from leverlock.store.sqlite import open_file
+from leverlock.store.connection import open_file
 from world import Deployment, SettableClock
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import apsw
 
-from leverlock.store.sqlite import BUSY_MS, SYNCHRONOUS_FULL
+from leverlock.store.connection import BUSY_MS, SYNCHRONOUS_FULL
 
 SECTOR = 512
 CHECKPOINT_PAGES = 60  # so few that every run holds checkpoints, which are cut short like everything else

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.live import SYMBOL, Answer, Client, Live, Party, wait_for
 from gateway.test_threshold import order_id
-from leverlock.store.sqlite import BUSY_MS, open_file
+from leverlock.store.connection import BUSY_MS, open_file
 from venue_process import PaperVenue
 
 DENIED_SECONDS = 2.0

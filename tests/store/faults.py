@@ -13,7 +13,7 @@ from typing import Any
 from leverlock.domain.authenticator import Authenticator
 from leverlock.domain.totp import Match
 from leverlock.ports import CodeVerifier
-from leverlock.store.sqlite import open_file
+from leverlock.store.connection import open_file
 
 
 class FaultyFile:

@@ -12,7 +12,8 @@ import pytest
 
 from leverlock.domain.errors import Reason
 from leverlock.ports import Transaction
-from leverlock.store.sqlite import NotDurable, SqliteStore, open_file
+from leverlock.store.connection import NotDurable, open_file
+from leverlock.store.sqlite import SqliteStore
 from store.faults import FaultyFile
 from world import Deployment, SettableClock, refused
 

@@ -13,11 +13,9 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import structlog
 
@@ -31,24 +29,19 @@ from leverlock.store.acts_desk import DeskActs
 from leverlock.store.acts_keys import KeyActs
 from leverlock.store.acts_safeguards import SafeguardActs
 from leverlock.store.acts_upkeep import UpkeepActs
+from leverlock.store.connection import BUSY_MS, Connect, Connection, open_file
 from leverlock.store.jobs import Job, answer
 from leverlock.store.migrate import migrate
-from leverlock.store.rows import Row
 from leverlock.store.server_time import ServerTime
-from leverlock.store.statements import statements
 
 T = TypeVar("T")
 
 _log = structlog.get_logger("leverlock.store")
 
 BATCH = 256  # use cases in one commit; more only makes the first of them wait
-BUSY_MS = 900  # how long opening and reading wait for another process
 LOCK_WAIT_S = 1.6  # from a request's arrival: how long another process may hold the file (B98: an answer within 2 s)
 LOCK_POLL_S = 0.001
 READERS = 2
-CACHE_KIB = 16 * 1024  # of the writer; with SQLite's 2 MB a batch over random accounts reads its pages again and again
-CHECKPOINT_PAGES = 4_000  # 16 MB of log between checkpoints; each one syncs twice while everybody waits
-SYNCHRONOUS_FULL: Final = 2
 
 # A statement that broke a constraint or was written wrongly concerns its own use case alone.
 _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
@@ -56,71 +49,6 @@ _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceE
 
 class SqliteTransaction(AccountActs, ChallengeActs, SafeguardActs, KeyActs, DeskActs, UpkeepActs):
     """`ports.Transaction` on an SQLite connection."""
-
-
-class NotDurable(Exception):
-    """The file cannot be opened so that a commit survives a power cut; nothing may run on it (B94)."""
-
-
-Connect = Callable[[Path, bool], sqlite3.Connection]
-
-
-def open_file(path: Path, read_only: bool) -> sqlite3.Connection:
-    """A connection to an existing database file, in autocommit: transactions are begun and ended by name."""
-    return sqlite3.connect(
-        f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}",
-        uri=True,
-        isolation_level=None,
-        timeout=BUSY_MS / 1000,
-        check_same_thread=False,
-        cached_statements=256,
-    )
-
-
-class _Connection:
-    """A connection that runs named statements. Raises NotDurable for a writer without WAL or without full syncs."""
-
-    def __init__(self, connect: Connect, path: Path, *, read_only: bool) -> None:
-        self.raw = connect(path, read_only)
-        self._sql = statements()
-        if not read_only:
-            self.raw.execute("PRAGMA journal_mode = WAL")
-            self.raw.execute("PRAGMA synchronous = FULL")
-            self.raw.execute("PRAGMA temp_store = MEMORY")
-            self.raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            self.raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-            self._must_be_durable(path)
-            self.raw.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten (B38)
-        self.raw.execute("PRAGMA foreign_keys = ON")
-        self.raw.execute("PRAGMA trusted_schema = OFF")
-
-    def _must_be_durable(self, path: Path) -> None:
-        """SQLite answers a PRAGMA that it cannot follow with silence, so what holds is read back."""
-        journal = self.raw.execute("PRAGMA journal_mode").fetchone()[0]
-        synchronous = self.raw.execute("PRAGMA synchronous").fetchone()[0]
-        if journal != "wal" or synchronous != SYNCHRONOUS_FULL:
-            self.raw.close()
-            raise NotDurable(f"{path}: journal_mode={journal}, synchronous={synchronous}; needed are wal and 2 (FULL)")
-
-    def all(self, name: str, parameters: Mapping[str, Any]) -> list[Row]:
-        return self._run(name, parameters).fetchall()
-
-    def one(self, name: str, parameters: Mapping[str, Any]) -> Row | None:
-        found: Row | None = self._run(name, parameters).fetchone()
-        return found
-
-    def write(self, name: str, parameters: Mapping[str, Any]) -> int:
-        return self._run(name, parameters).rowcount
-
-    def _run(self, name: str, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
-        try:
-            return self.raw.execute(self._sql[name], parameters)
-        except UnicodeEncodeError:
-            # JSON can carry lone surrogates; no text in the database has any, so nothing is meant by them.
-            raise Refused(Reason.MALFORMED, "expected text that is Unicode") from None
-
-    def close(self) -> None:
-        self.raw.close()
 
 
 class SqliteStore:
@@ -136,7 +64,7 @@ class SqliteStore:
         self._writer: threading.Thread | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="leverlock-read")
         self._local = threading.local()
-        self._connections: list[_Connection] = []
+        self._connections: list[Connection] = []
         self._closed = False
         self._gate = threading.Lock()  # nothing is queued behind the writer's end
         self.commits = 0
@@ -147,7 +75,7 @@ class SqliteStore:
     def create(cls, path: Path, *, clock: Clock) -> None:
         """Create or migrate the database file, readable by its owner alone."""
         path.touch(mode=0o600, exist_ok=True)
-        connection = _Connection(open_file, path, read_only=False)
+        connection = Connection(open_file, path, read_only=False)
         try:
             migrate(connection.raw, now_ms=clock.now_ms())
         finally:
@@ -157,7 +85,7 @@ class SqliteStore:
         """Open the file and start the writer. Raises FileNotFoundError, NotDurable, SchemaError for another schema."""
         if not self._path.exists():
             raise FileNotFoundError(f"no database at {self._path}; create one with `leverlock init`")
-        connection = _Connection(self._connect, self._path, read_only=False)
+        connection = Connection(self._connect, self._path, read_only=False)
         migrate(connection.raw, now_ms=self._clock.now_ms())
         self._time.learn(_marks(connection))
         connection.raw.execute("PRAGMA busy_timeout = 0")  # from here on `_begin` waits
@@ -249,16 +177,16 @@ class SqliteStore:
             raise _unavailable(problem) from problem
         return bool(busy == 0)
 
-    def _reader(self) -> _Connection:
-        found: _Connection | None = getattr(self._local, "connection", None)
+    def _reader(self) -> Connection:
+        found: Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = _Connection(self._connect, self._path, read_only=True)
+            found = Connection(self._connect, self._path, read_only=True)
             self._local.connection = found
             self._connections.append(found)
         return found
 
     # -- the writer --------------------------------------------------------------------------------------------------
-    def _write_forever(self, connection: _Connection) -> None:
+    def _write_forever(self, connection: Connection) -> None:
         stopping = False
         while not stopping:
             batch: list[Job[Any]] = []
@@ -278,7 +206,7 @@ class SqliteStore:
                 self._commit(connection, batch)
         connection.close()
 
-    def _commit(self, connection: _Connection, batch: list[Job[Any]]) -> None:
+    def _commit(self, connection: Connection, batch: list[Job[Any]]) -> None:
         try:
             _abandon(connection)  # what an earlier failure could not take back
             _begin(connection, give_up_at=batch[0].queued_at + LOCK_WAIT_S)
@@ -306,7 +234,7 @@ class SqliteStore:
                 self._time.marked(now)
         answer(batch)
 
-    def _run_one(self, connection: _Connection, job: Job[Any], now: int | Reason) -> list[AuditEvent]:
+    def _run_one(self, connection: Connection, job: Job[Any], now: int | Reason) -> list[AuditEvent]:
         """One use case under its savepoint; the alarms it raised. What it raises as an exception takes back its
         effect, never its charge (B74)."""
         connection.raw.execute("SAVEPOINT use_case")
@@ -324,12 +252,12 @@ class SqliteStore:
         return transaction.alarms
 
 
-def _marks(connection: _Connection) -> dict[str, str]:
+def _marks(connection: Connection) -> dict[str, str]:
     """What the file says about time."""
     return dict(connection.all("marks", {}))
 
 
-def _begin(connection: _Connection, *, give_up_at: float) -> None:
+def _begin(connection: Connection, *, give_up_at: float) -> None:
     """Take the file's one write lock.
 
     SQLite's own waiting sleeps longer and longer, and another process that commits without a pause would win every
@@ -347,7 +275,7 @@ def _begin(connection: _Connection, *, give_up_at: float) -> None:
             return
 
 
-def _abandon(connection: _Connection) -> None:
+def _abandon(connection: Connection) -> None:
     """Roll back whatever is left; SQLite may have done so itself when the disk was full."""
     try:
         if connection.raw.in_transaction:
