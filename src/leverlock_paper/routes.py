@@ -115,8 +115,8 @@ _SETTINGS = (
 )
 
 _DELTA_MODE = (
-    route("GET", "/sapi/v1/portfolio/delta-mode", Access.READ, settings.read_delta_mode, "", 1500),
-    route("POST", "/sapi/v1/portfolio/delta-mode", Access.TRADE, settings.change_delta_mode, "deltaEnabled!", 1500),
+    route("GET", "/sapi/v1/portfolio/delta-mode", Access.READ, settings.read_delta_mode, "", 10),
+    route("POST", "/sapi/v1/portfolio/delta-mode", Access.TRADE, settings.change_delta_mode, "deltaEnabled!", 10),
 )
 
 _ACCOUNT = (
@@ -230,6 +230,7 @@ _LISTEN_KEY = (
     route("DELETE", "/fapi/v1/listenKey", Access.KEY, listen_key.close, "listenKey"),
 )
 
+# The real venue counts the weight of these on another host, and hundreds for a withdrawal; here all share one count.
 _WALLETS = (
     route(
         "POST",
@@ -260,7 +261,7 @@ _WALLETS = (
         Access.WITHDRAW,
         funds_in_and_out.withdraw,
         "coin! address! amount! network addressTag withdrawOrderId transactionFeeFlag name walletType",
-        600,
+        10,
     ),
     route(
         "POST",
@@ -268,7 +269,7 @@ _WALLETS = (
         Access.WITHDRAW,
         funds_in_and_out.withdraw_with_questionnaire,
         "coin! address! amount! questionnaire! network addressTag withdrawOrderId transactionFeeFlag name walletType",
-        600,
+        10,
     ),
     route(
         "GET",
@@ -309,7 +310,7 @@ _MARGIN = (
         Access.MARGIN,
         margin_wallet.borrow_or_repay,
         f"{_LOAN} type!",
-        1500,
+        10,
     ),
     route(
         "GET",
@@ -319,8 +320,8 @@ _MARGIN = (
         f"type! asset txId {_PAGE}",
         10,
     ),
-    route("POST", "/sapi/v1/margin/loan", Access.MARGIN, margin_wallet.borrow, _LOAN, 1500),
-    route("POST", "/sapi/v1/margin/repay", Access.MARGIN, margin_wallet.repay, _LOAN, 1500),
+    route("POST", "/sapi/v1/margin/loan", Access.MARGIN, margin_wallet.borrow, _LOAN, 10),
+    route("POST", "/sapi/v1/margin/repay", Access.MARGIN, margin_wallet.repay, _LOAN, 10),
 )
 
 _GROUPS = (

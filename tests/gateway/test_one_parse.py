@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.live import SYMBOL, Answer, Client, Live
+from gateway.test_grants import owner_of_all
 from leverlock.domain.action import Action
 from venue_process import signature_of
 
@@ -38,7 +39,25 @@ WIRE = {
     "hedged": "dualSidePosition",
     "callback_rate": "callbackRate",
     "activate_price": "activatePrice",
+    "multi_assets": "multiAssetsMargin",
+    "delta_mode": "deltaEnabled",
+    "rank": "rank",
+    "amount": "amount",
+    "asset": "asset",
+    "from_symbol": "fromSymbol",
+    "to_symbol": "toSymbol",
+    "isolated": "isIsolated",
+    "network": "network",
+    "address": "address",
+    "memo": "addressTag",
+    "wallet": "walletType",
+    "fee_to_receiver": "transactionFeeFlag",
+    "label": "name",
+    "declaration": "questionnaire",
+    "client_id": "withdrawOrderId",
 }
+WITHDRAWALS = ("/sapi/v1/capital/withdraw/apply", "/sapi/v1/localentity/withdraw/apply")
+OLDER_TYPES = {"MAIN_UMFUTURE": "1", "UMFUTURE_MAIN": "2", "MAIN_CMFUTURE": "3", "CMFUTURE_MAIN": "4"}
 
 
 @dataclass
@@ -67,7 +86,7 @@ class Watched:
 def watched(live_module: Live) -> Iterator[Watched]:
     live = live_module
     live.venue.clear_faults()
-    found = Watched(live, live.client(live.party(enrolled=(), leverage={SYMBOL: 20})))
+    found = Watched(live, live.client(owner_of_all(live)))
     gate = live.gateway._gate
     decide = gate.allowed_from_snapshot
 
@@ -80,27 +99,41 @@ def watched(live_module: Live) -> Iterator[Watched]:
     gate.allowed_from_snapshot = decide  # type: ignore[method-assign]
 
 
-def received(live: Live) -> dict[str, str] | None:
-    """What the venue got, by a reader that is not ours; None when it got nothing."""
+def received(live: Live) -> tuple[str, dict[str, str]] | None:
+    """The path and what the venue got there, by a reader that is not ours; None when it got nothing."""
     calls = live.executed()
     if not calls:
         return None
     [call] = calls
     pairs = parse_qsl(call["query"] + call["body"], strict_parsing=True, keep_blank_values=True, errors="strict")
     assert len({name for name, _ in pairs}) == len(pairs)
-    return {name: value for name, value in pairs if name not in CONTROL}
+    return call["path"], {name: value for name, value in pairs if name not in CONTROL}
 
 
-def as_wire(action: Action) -> dict[str, Any]:
+def as_wire(action: Action, path: str) -> dict[str, Any]:
     """What was judged, under the venue's names."""
     if action.legs:
-        return {"batchOrders": [as_wire(leg) for leg in action.legs]}
-    names = dict(WIRE)
+        return {"batchOrders": [as_wire(leg, path) for leg in action.legs]}
+    names, fields = dict(WIRE), dict(action.fields)
     if action.type.name == "futures.conditional_order.place":
         names["client_order_id"] = "clientAlgoId"
-    told = {names[name]: value for name, value in action.fields.items()}
+    if path in WITHDRAWALS:
+        names["asset"] = "coin"
+        if "wallet" in fields:
+            fields["wallet"] = {"SPOT": "0", "FUNDING": "1"}[fields["wallet"]]
+    kind = fields.pop("from", "") + "_" + fields.pop("to", "")
+    direction = fields.pop("direction", "")
+    if "isolated" in fields:
+        fields["isolated"] = fields["isolated"].upper()
+    told = {names[name]: value for name, value in fields.items()}
     if action.type.name == "futures.conditional_order.place":
         told["algoType"] = "CONDITIONAL"
+    if direction:
+        told["type"] = {"ADD": "1", "REMOVE": "2"}[direction]
+    if kind != "_":
+        told["type"] = OLDER_TYPES[kind] if path == "/sapi/v1/futures/transfer" else kind
+    if path == "/sapi/v1/margin/borrow-repay":
+        told["type"] = {"margin.borrow": "BORROW", "margin.repay": "REPAY"}[action.type.name]
     return told
 
 
@@ -117,12 +150,13 @@ def meaning(value: str) -> object:
 
 def judged_is_received(watched: Watched, answer: Answer, sent: dict[str, str] | None) -> bool:
     """The rule of this file; whether the call went through."""
-    found = received(watched.live)
-    if found is None:
+    got = received(watched.live)
+    if got is None:
         assert 400 <= answer.status < 500, answer
         return False
+    path, found = got
     assert watched.judged, "forwarded, and never judged"
-    expected = as_wire(watched.judged[-1])
+    expected = as_wire(watched.judged[-1], path)
     if "batchOrders" in expected:
         assert json.loads(found.pop("batchOrders")) == expected.pop("batchOrders")
     assert found == expected
@@ -143,7 +177,8 @@ TEXTS = [
     SYMBOL, "btcusdt", "这是测试币456", "BTC USDT", "BTC%55SDT", "BTC&side=SELL", "BTC=USDT", "BTC+USDT",
     "BTC\u202eUSDT", "BTC\x00", "ＢＴＣＵＳＤＴ", "BTC#", "é", "e\u0301", "\ufeffBTC", "BUY", "SELL", "buy",
     "true", "True", "TRUE", "1", "LIMIT", "MARKET", "STOP", "GTC", "BOTH", "LONG", "ISOLATED", "CROSSED",
-    "CONDITIONAL", "x" * 300, "{}", "[]", "null",
+    "CONDITIONAL", "x" * 300, "{}", "[]", "null", "UMFUTURE_FUNDING", "CMFUTURE_MAIN", "MAIN_UMFUTURE", "2", "REPAY",
+    "ADD", "SPOT", "LOWERED", "0xab\u0430", "0xab cd",
 ]  # fmt: skip
 BASES: dict[tuple[str, str], dict[str, str]] = {
     ("POST", "/fapi/v1/order"): {"symbol": SYMBOL, "side": "BUY", "type": "MARKET", "quantity": "0.01"},
@@ -155,8 +190,21 @@ BASES: dict[tuple[str, str], dict[str, str]] = {
     ("POST", "/fapi/v1/leverage"): {"symbol": SYMBOL, "leverage": "20"},
     ("POST", "/fapi/v1/marginType"): {"symbol": SYMBOL, "marginType": "CROSSED"},
     ("POST", "/fapi/v1/positionSide/dual"): {"dualSidePosition": "false"},
+    ("POST", "/fapi/v1/multiAssetsMargin"): {"multiAssetsMargin": "false"},
+    ("POST", "/fapi/v1/positionMargin"): {"symbol": SYMBOL, "amount": "1", "type": "2"},
+    ("POST", "/fapi/v1/adlSetting"): {"symbol": SYMBOL, "rank": "STANDARD"},
+    ("POST", "/sapi/v1/portfolio/delta-mode"): {"deltaEnabled": "false"},
+    ("POST", "/sapi/v1/asset/transfer"): {"type": "UMFUTURE_MAIN", "asset": "USDT", "amount": "0.01"},
+    ("POST", "/sapi/v1/futures/transfer"): {"type": "2", "asset": "USDT", "amount": "0.01"},
+    ("POST", WITHDRAWALS[0]): {"coin": "USDT", "network": "ETH", "address": "0xab", "amount": "5", "walletType": "0"},
+    ("POST", WITHDRAWALS[1]): {"coin": "USDT", "address": "0xab", "amount": "5", "questionnaire": "{}"},
+    ("POST", "/sapi/v1/margin/borrow-repay"): {"asset": "USDT", "amount": "1", "type": "BORROW", "isIsolated": "FALSE"},
+    ("POST", "/sapi/v1/margin/loan"): {"asset": "USDT", "amount": "1"},
+    ("POST", "/sapi/v1/margin/repay"): {"asset": "USDT", "amount": "1"},
 }  # fmt: skip
-NAMES = sorted({*WIRE.values(), "Symbol", "SYMBOL", "sym%62ol", "signature", "otp", "recvwindow", "x", "priceMatch"})
+NAMES = sorted(
+    {*WIRE.values(), "coin", "Symbol", "SYMBOL", "sym%62ol", "signature", "otp", "recvwindow", "x", "priceMatch"}
+)
 
 
 def spelled(value: str, style: str) -> str:
@@ -187,7 +235,7 @@ CHANGES = st.lists(
 
 @pytest.mark.bar("B65")
 @settings(
-    max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=800, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     endpoint=st.sampled_from(sorted(BASES)),

@@ -6,6 +6,7 @@ the wallet, the third moves; an account has no more of them at one time, so ever
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 import pytest
@@ -131,6 +132,25 @@ class MovementStory:
         with challenged(bot):
             bot.client.call("POST", path, **loan, type="BORROW")
         assert bot.sent("POST", path) == 2
+
+
+@pytest.mark.bar("B41")
+@pytest.mark.mission("M17")
+def test_every_client_means_the_same_movement(bot_of: MakeBot) -> None:
+    """Whoever writes `1e-05` for it, and whichever door is taken: one challenge, one canonical amount."""
+    first = TestSdk().bot(bot_of, FUTURES)
+    asked: set[str] = set()
+    for kind in (Ccxt, CcxtAsync, PythonBinance, PythonBinanceAsync, Sdk):
+        client = kind(first.key, first.stack.url)
+        for way in ("transfer", "transfer_out"):
+            if hasattr(client, way):
+                with challenged(Bot(first.stack, first.account, first.key, client)) as found:
+                    client.transfer("UMFUTURE_MAIN", 0.00001) if way == "transfer" else client.transfer_out(0.00001)
+                asked.update(found)
+        client.close()
+    [challenge] = asked
+    fields = json.loads(first.stack.challenge(first.account, challenge).intent)["fields"]
+    assert fields == {"asset": "USDT", "amount": "0.00001", "from": "UMFUTURE", "to": "MAIN"}
 
 
 class OlderDoor(MovementStory):

@@ -32,6 +32,8 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "reducing market order": lambda client: client.place(REDUCING),
     "leverage": lambda client: client.set_leverage(100),
     "margin mode": lambda client: client.set_margin_mode("ISOLATED"),
+    "multi-assets mode": lambda client: client.set_multi_assets(on=True),
+    "ADL setting": lambda client: client.call("POST", "/fapi/v1/adlSetting", symbol="BTCUSDT", rank="LOWERED"),
     "conditional order": lambda client: client.place_stop(REDUCING, 50_000.5),
     "amendment": lambda client: client.amend("4711", LIMIT),
     "batch": lambda client: client.place_batch([LIMIT, REDUCING]),
