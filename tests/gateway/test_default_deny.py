@@ -182,6 +182,21 @@ def test_a_web_socket_is_refused(live: Live, bot: Client) -> None:
 
 
 @pytest.mark.bar("B64")
+@pytest.mark.parametrize("line_end", [b"\x01", b"\r\n"], ids=["as FIX has it", "as lines"])
+def test_fix_is_refused(live: Live, bot: Client, line_end: bytes) -> None:
+    """An order in the venue's other protocol is no HTTP: the connection is told so and ended."""
+    logon = [b"8=FIX.4.4", b"9=70", b"35=A", b"34=1", b"49=" + bot.key.api_key[:8].encode(), b"98=0", b"10=000", b""]
+    order = [b"8=FIX.4.4", b"9=90", b"35=D", b"34=2", b"55=BTCUSDT", b"54=1", b"38=1", b"40=1", b"10=000", b""]
+    with socket.create_connection(live.address, timeout=5) as connection:
+        connection.sendall(line_end.join(logon) + line_end.join(order) + b"\r\n\r\n")
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert live.venue.calls() == []
+
+
+@pytest.mark.bar("B64")
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "X-Original-URL"])
 def test_a_header_changes_neither_method_nor_path(live: Live, bot: Client, header: str) -> None:
     value = "/fapi/v1/order" if header == "X-Original-URL" else "POST"
