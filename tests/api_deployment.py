@@ -151,6 +151,14 @@ class Owner:
         """The same owner in another session."""
         return Owner(self.deployment, self.account_id, self.login, seeds=self.seeds).sign_in()
 
+    def again_with_login(self) -> Owner:
+        """The same where the login challenge is active."""
+        found = self.again()
+        code = {"code": self.code("login")}
+        assert found.call("POST", "/v1/sessions/current/login-challenge", code).status == 200
+        self.deployment.clock.next_step()
+        return found
+
     def enable(self, environment: str = "futures") -> dict[str, Any]:
         """Bind an app, and move on to a step whose code is unused."""
         started = self.call("POST", f"/v1/environments/{environment}/authenticators")

@@ -18,7 +18,7 @@ from leverlock.domain import authenticator as authenticators
 from leverlock.domain import challenge as challenges
 from leverlock.domain import proposal as proposals
 from leverlock.domain import recovery_case as recovery_cases
-from leverlock.domain.attempts import AccountBudget
+from leverlock.domain.attempts import AccountBudget, Reserve
 from leverlock.domain.audit import GENESIS, ChainedEvent, EventKind, link
 from leverlock.domain.authenticator import AuthenticatorState
 from leverlock.domain.challenge import State
@@ -133,6 +133,7 @@ class AccountState:
 
     state: str = "active"
     wrong_at: tuple[int, ...] = ()
+    reserve_at: tuple[int, ...] = ()
     protections: set[str] = field(default_factory=set)
     factors: dict[str, Factor] = field(default_factory=dict)
     challenges: dict[str, tuple[str, int]] = field(default_factory=dict)  # id -> state, wrong answers
@@ -142,6 +143,7 @@ class AccountState:
     holds: dict[tuple[str, str], int] = field(default_factory=dict)  # environment, scope -> until
     changes: dict[str, str] = field(default_factory=dict)  # id -> state
     desk: Desk = field(default_factory=lambda: Desk())
+    addresses: set[str] = field(default_factory=set)  # those that serve; the others are over by themselves
 
     # -- the steps that records tell ---------------------------------------------------------------------------------
     def move(self, challenge_id: str, to: State) -> None:
@@ -169,10 +171,15 @@ class AccountState:
             factor.last_step, factor.blocked_until = one["last_step"], one["blocked_until"]
         assert len(told["wrong_at"]) == len(self.wrong_at)
         self.wrong_at = tuple(told["wrong_at"])
+        assert len(told["reserve_at"]) == len(self.reserve_at)
+        self.reserve_at = tuple(told["reserve_at"])
 
     def charge(self, at: int, told: dict[str, Any], details: dict[str, Any]) -> None:
-        self.wrong_at = (*self.wrong_at, at)[-told["account_wrong"] :]
-        if told["authenticator"] is not None:
+        if "account_wrong" in told:
+            self.wrong_at = (*self.wrong_at, at)[-told["account_wrong"] :]
+        if "reserve_wrong" in told:
+            self.reserve_at = (*self.reserve_at, at)[-told["reserve_wrong"] :]
+        if "authenticator" in told:
             factor = self.factors[told["authenticator"]]
             assert told["streak"] == factor.streak + 1
             factor.streak, factor.blocked_until = told["streak"], told["blocked_until"]
@@ -244,7 +251,7 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
         account.move(told["challenge"], _CLOSED[kind])
     elif kind is EventKind.GRANT_SPENT:
         account.move(told["challenge"], State.CONSUMED)
-    elif kind is EventKind.ANSWER_REFUSED:
+    elif kind in (EventKind.ANSWER_REFUSED, EventKind.RECOVERY_REFUSED):
         if "charged" in told:
             account.charge(at, told["charged"], told)
     elif kind is EventKind.ENROLMENT_STARTED:
@@ -262,6 +269,10 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
         account.step(told["authenticator"], AuthenticatorState.DISABLED)
     elif kind is EventKind.ACCOUNT_FENCED:
         account.fence(told)
+    elif kind is EventKind.AUTHENTICATOR_REMOVED:
+        account.step(told["authenticator"], AuthenticatorState.REMOVED)
+    elif kind is EventKind.RECOVERY_OPENED:
+        account.recovery.pop(told["environment"], None)
     elif kind is EventKind.RECOVERY_CODES_ISSUED:
         account.recovery[told["environment"]] = told["count"]
     elif kind is EventKind.SESSION_OPENED:
@@ -271,6 +282,9 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
         assert account.sessions[told["session"]] == "login_challenge"
         account.sessions[told["session"]] = "full"
         account.accept(told["authenticator"], told["step"])
+    elif kind is EventKind.SESSION_RECOVERING:
+        assert account.sessions[told["session"]] == "login_challenge"
+        account.sessions[told["session"]] = "recovery"
     elif kind is EventKind.SESSION_ENDED:
         assert account.sessions[told["session"]] != "ended"
         account.sessions[told["session"]] = "ended"
@@ -295,6 +309,13 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
         after = "revoked" if kind is EventKind.KEY_REVOKED else "frozen"
         assert key.state not in ("revoked", after)
         key.state = after
+    elif kind is EventKind.KEY_UNFROZEN:
+        assert account.keys[told["key"]].state == "frozen"
+        account.keys[told["key"]].state = "active"
+    elif kind is EventKind.NOTICE_ADDRESS_SET:
+        account.addresses.add(told["address"])
+    elif kind is EventKind.NOTICE_ADDRESS_LEAVES:
+        account.addresses.remove(told["address"])
     elif kind is EventKind.ACCOUNT_LOCKED:
         assert account.state == "active"
         account.state = "locked"
@@ -310,7 +331,7 @@ def stored(path: Path, account_id: str) -> AccountState:
         def rows(sql: str) -> list[tuple[Any, ...]]:
             return raw.execute(sql, (account_id,)).fetchall()
 
-        [(state, wrong_at)] = rows("SELECT state, wrong_at FROM account WHERE account_id = ?")
+        [(state, wrong_at, reserve_at)] = rows("SELECT state, wrong_at, reserve_at FROM account WHERE account_id = ?")
         factors = rows(
             "SELECT authenticator_id, environment, generation, state, last_step, streak, blocked_until"
             " FROM authenticator WHERE account_id = ?"
@@ -318,6 +339,7 @@ def stored(path: Path, account_id: str) -> AccountState:
         return AccountState(
             state,
             AccountBudget.from_bytes(wrong_at).wrong_at_ms,
+            Reserve.from_bytes(reserve_at).wrong_at_ms,
             {row[0] for row in rows("SELECT environment FROM protection WHERE account_id = ? AND ended_at IS NULL")},
             {row[0]: Factor(*row[1:]) for row in factors},
             {
@@ -339,6 +361,7 @@ def stored(path: Path, account_id: str) -> AccountState:
             },
             dict(rows("SELECT change_id, state FROM pending_change WHERE account_id = ?")),
             desk_of(rows),
+            {row[0] for row in rows("SELECT address_id FROM address WHERE account_id = ? AND state = 'serving'")},
         )
 
 

@@ -17,20 +17,21 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from leverlock.domain.account import Account, Session
-from leverlock.domain.attempts import AccountBudget, FactorBudget
+from leverlock.domain.attempts import AccountBudget, FactorBudget, Reserve
 from leverlock.domain.audit import AuditEvent, ChainedEvent, EventKind
 from leverlock.domain.authenticator import Authenticator, SealedSecret
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import Hold, HoldScope
 from leverlock.domain.limits import Limits
-from leverlock.domain.messages import Address, Message
+from leverlock.domain.messages import Message
 from leverlock.domain.pending_change import PendingChange
 from leverlock.domain.policy import Policy
 from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import Match
 from leverlock.ports_desk import DeskTransaction
 from leverlock.ports_keys import KeyTransaction
+from leverlock.ports_recovery import WaysBack
 
 T = TypeVar("T")
 
@@ -108,13 +109,19 @@ class DeliveryFailed(Exception):
 
 @dataclass(frozen=True)
 class Charge:
-    """One wrong answer, written before the answer is looked at. Success takes it back, anything else leaves it."""
+    """One wrong answer, written before the answer is looked at. Success takes it back, anything else leaves it.
 
-    account: AccountBudget
+    `account`, `reserve`: the account's budgets after it; None for one that this answer does not touch.
+    `told`: what the owner is told if it stays (B80).
+    """
+
+    account: AccountBudget | None
     authenticator_id: str | None = None
     factor_before: FactorBudget | None = None
     factor_after: FactorBudget | None = None
     challenge_ids: tuple[str, ...] = ()
+    reserve: Reserve | None = None
+    told: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ class World:
     compact_issuer: bool = False  # "AcmeFutures" instead of "Acme Futures", for apps that stumble over the space
 
 
-class Transaction(KeyTransaction, DeskTransaction, Protocol):
+class Transaction(KeyTransaction, DeskTransaction, WaysBack, Protocol):
     """One use case's unit of work. Everything in it becomes durable together, or only its charge does."""
 
     @property
@@ -158,7 +165,7 @@ class Transaction(KeyTransaction, DeskTransaction, Protocol):
         ...
 
     def charge(self, charge: Charge) -> None: ...
-    def set_budget(self, budget: AccountBudget) -> None: ...
+    def set_budget(self, budget: AccountBudget, *, reserve: Reserve) -> None: ...
     def take_back(self, charge: Charge, *, account: AccountBudget) -> None:
         """After a right answer: the account's budget is what it was, and so are the challenges' counters."""
         ...
@@ -209,10 +216,6 @@ class Transaction(KeyTransaction, DeskTransaction, Protocol):
     def remove_authenticator(self, account_id: str, authenticator_id: str) -> bool: ...
     def activate_authenticator(self, account_id: str, authenticator_id: str, *, step: int) -> bool: ...
     def advance_totp_step(self, account_id: str, authenticator_id: str, *, step: int) -> bool: ...
-    def replace_recovery_codes(
-        self, account_id: str, environment: Environment, *, generation: int, hashes: Sequence[bytes]
-    ) -> None: ...
-    def drop_recovery_codes(self, account_id: str, environment: Environment) -> None: ...
 
     # -- challenges and grants ---------------------------------------------------------------------------------------
     def take_slots(
@@ -261,8 +264,6 @@ class Transaction(KeyTransaction, DeskTransaction, Protocol):
         ...
 
     # -- messages, idempotency, audit, settings of the deployment ----------------------------------------------------
-    def addresses(self, account_id: str) -> list[Address]: ...
-    def set_address(self, address: Address) -> None: ...
     def put_message(self, message: Message) -> None: ...
     def due_messages(self, *, limit: int) -> list[Message]: ...
     def message_done(self, message: Message) -> bool: ...

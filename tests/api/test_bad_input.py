@@ -68,6 +68,15 @@ def valid_bodies(owner: Owner, challenge: str) -> Iterator[tuple[str, str, dict[
     yield "POST /v1/sessions", "sign in", {"login": owner.login, "password": PASSWORD}
     yield "POST /v1/sessions/current/login-challenge", "login challenge", {"code": "000000"}
     yield f"POST /v1/environments/futures/authenticators/{unknown}/confirmation", "confirm", {"code": "000000"}
+    code = "aaaaaa-bbbbbb-cccccc-dddddd"
+    yield "POST /v1/recoveries", "recovery", {"environment": "futures", "code": code, "password": PASSWORD}
+    yield "POST /v1/password", "password", {"password": PASSWORD, "environment": "futures"}
+    yield "POST /v1/password-resets", "reset", {"login": owner.login}
+    yield "POST /v1/sessions/by-mail", "link", {"token": "acc_x.y"}
+    named = {"replaces": make_id("adr", bytes(16)), "environment": "futures"}
+    yield "POST /v1/addresses", "mail", {"channel": "email", "target": "a@example.com", **named}
+    yield "POST /v1/addresses", "webhook", {"channel": "webhook", "target": "https://example.com/", **named}
+    yield f"POST /v1/addresses/{make_id('adr', bytes(16))}/confirmation", "address", {"code": code}
     yield f"POST /v1/challenges/{challenge}/proof", "proof", {"code": "000000", "password": PASSWORD}
     yield "POST /v1/proofs", "proofs", {"challenges": [challenge], "code": "000000", "password": PASSWORD}
     yield "POST /v1/cancellations", "cancellation", {"token": "x"}
@@ -189,7 +198,7 @@ def test_no_wrong_value_of_any_field_is_taken_and_nothing_changes(
 def test_missing_doubled_and_unknown_fields_are_refused_by_name(
     deployment: Deployment, owner: Owner, challenge: str
 ) -> None:
-    optional = {"password", "account", "target", "facts"}
+    optional = {"password", "account", "target", "facts", "replaces"}
     before = deployment.digest()
     for target, label, body in valid_bodies(owner, challenge):
         method, url = target.split(" ")
@@ -206,6 +215,8 @@ def test_missing_doubled_and_unknown_fields_are_refused_by_name(
             assert surplus.status == 400, (label, path, surplus)
             assert surplus.json["field"] == named((*path[:-1], "surplus")), (label, path, surplus)
         required = [path for path, _ in leaves(body) if len(path) == 1 and path[0] not in optional]
+        if label in ("password", "mail", "webhook"):
+            required.remove(("environment",))  # whose authenticator agrees may be left to the account
         if label.startswith("proof"):
             required.remove(("code",))  # which parts a proof needs is for its challenge to say
         required += [("action",), ("action", "type")] if "action" in body else []

@@ -43,6 +43,7 @@ def test_every_row_is_an_operation_with_its_caller_and_its_refusals(document: An
     schemes = {
         Who.ANYBODY: [],
         Who.HALF_SIGNED: ["session"],
+        Who.RECOVERER: ["session"],
         Who.OWNER: ["session"],
         Who.ASKER: ["session", "integrator"],
         Who.OPERATOR: ["session"],

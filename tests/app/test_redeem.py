@@ -13,7 +13,16 @@ from leverlock.app import answers, redeem
 from leverlock.app.decide import Allowed, Asked
 from leverlock.app.prove import grant_hash, grant_of
 from leverlock.app.redeem import Redeemed, Voided
-from leverlock.domain.account_actions import LOGIN_BIND, PROTECTION_END
+from leverlock.domain.account_actions import (
+    ADDRESS_CHANGE,
+    AUTHENTICATOR_REMOVE,
+    KEY_UNFREEZE,
+    LOGIN_BIND,
+    PASSWORD_CHANGE,
+    PASSWORD_RESET,
+    PROTECTION_END,
+    RECOVERY_CODES_REPLACE,
+)
 from leverlock.domain.action import Action, Intent, bundle, parse
 from leverlock.domain.actions import ACTIONS
 from leverlock.domain.audit import EventKind
@@ -49,6 +58,10 @@ SAMPLES: dict[str, Action] = {
         parse(ADL_SET, {"symbol": "BTCUSDT", "rank": "LOWERED"}),
         parse(DELTA_MODE_SET, {"delta_mode": "true"}),
         parse(MARGIN_BORROW, {"asset": "USDT", "amount": "5"}),
+        *(Action(row, {}) for row in (*AUTHENTICATOR_REMOVE.values(), *RECOVERY_CODES_REPLACE.values())),
+        *(parse(row, {"fingerprint": "0f"}) for row in (*PASSWORD_CHANGE.values(), *PASSWORD_RESET.values())),
+        *(parse(row, {"channel": "email", "target": "a@example.com"}) for row in ADDRESS_CHANGE.values()),
+        *(parse(row, {"key": "key_1"}) for row in KEY_UNFREEZE.values()),
     )
 }
 

@@ -78,8 +78,11 @@ def test_notices(anyway: Installation) -> None:
     assert hook["secret"].startswith("whsec_")
     again = anyway.json("notice", "set", "-a", "alice", "webhook", "https://hooks.example.com/y")
     assert again["secret"] == hook["secret"]  # the account's, whatever the address
-    found = {one["channel"]: one["target"] for one in anyway.json("notice", "list", "-a", "alice")["addresses"]}
+    listed = anyway.json("notice", "list", "-a", "alice")["addresses"]
+    found = {one["channel"]: one["target"] for one in listed if one["state"] == "serving"}
     assert found == {"email": "alice@example.org", "webhook": "https://hooks.example.com/y"}
+    leaving = {one["target"] for one in listed if one["state"] == "leaving"}
+    assert leaving == {"alice@example.com", "https://hooks.example.com/x"}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ import pytest
 from leverlock.app.prove import grant_hash
 from leverlock.domain.account import Session, SessionState
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, LegacyUse, Upstream
-from leverlock.domain.attempts import AccountBudget, FactorBudget
+from leverlock.domain.attempts import AccountBudget, FactorBudget, Reserve
 from leverlock.domain.audit import GENESIS, AuditEvent, EventKind, link
 from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, SealedSecret
 from leverlock.domain.challenge import Challenge, State
@@ -24,7 +23,7 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.hold import Hold, HoldScope
 from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import DAY, Limits
-from leverlock.domain.messages import Address, Channel, Message
+from leverlock.domain.messages import Channel, Message
 from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
 from leverlock.domain.requirement import ProofKind, Requirement
 from leverlock.ports import Charge, Transaction
@@ -333,8 +332,11 @@ def set_account_state(stage: Stage) -> None:
 @act
 def set_budget(stage: Stage) -> None:
     wrong = AccountBudget((NOW_MS - 2, NOW_MS - 1))
-    stage.run(lambda tx: (tx.lock_account(ALICE), tx.set_budget(wrong)))
-    assert stage.read(lambda tx: tx.account(ALICE)).budget == wrong  # type: ignore[union-attr]
+    reserve = Reserve((NOW_MS - 3,))
+    stage.run(lambda tx: (tx.lock_account(ALICE), tx.set_budget(wrong, reserve=reserve)))
+    found = stage.read(lambda tx: tx.account(ALICE))
+    assert found is not None
+    assert (found.budget, found.reserve) == (wrong, reserve)
     assert stage.read(lambda tx: tx.account(BOB)).budget == AccountBudget()  # type: ignore[union-attr]
 
 
@@ -552,19 +554,6 @@ def advance_totp_step(stage: Stage) -> None:
     assert not stage.act("advance_totp_step", ALICE, "au_1", step=11)  # a slow writer never lowers it
     assert stage.read(lambda tx: tx.authenticator(ALICE, "au_1")).last_step == 12  # type: ignore[union-attr]
     assert not stage.act("advance_totp_step", BOB, "au_1", step=13)
-
-
-@act
-def replace_recovery_codes(stage: Stage) -> None:
-    stage.act("replace_recovery_codes", ALICE, FUTURES, generation=1, hashes=[b"a" * 32, b"b" * 32])
-    stage.act("replace_recovery_codes", ALICE, SPOT, generation=1, hashes=[b"a" * 32])
-    stage.act("replace_recovery_codes", ALICE, FUTURES, generation=2, hashes=[b"c" * 32])
-
-    with sqlite3.connect(stage.deployment.path) as raw:
-        left = raw.execute(
-            "SELECT environment, code_hash, generation FROM recovery_code ORDER BY environment"
-        ).fetchall()
-    assert left == [("futures", b"c" * 32, 2), ("spot", b"a" * 32, 1)]
 
 
 # -- challenges and grants -------------------------------------------------------------------------------------------
@@ -813,16 +802,6 @@ def remove_authenticator(stage: Stage) -> None:
     assert stage.act("bound_authenticator", ALICE, FUTURES) is None
 
 
-@act
-def drop_recovery_codes(stage: Stage) -> None:
-    for environment in (FUTURES, SPOT):
-        hashes = [hashlib.sha256(environment.value.encode()).digest()]
-        stage.act("replace_recovery_codes", ALICE, environment, generation=1, hashes=hashes)
-    stage.act("drop_recovery_codes", ALICE, FUTURES)
-    with sqlite3.connect(stage.deployment.path) as raw:
-        assert raw.execute("SELECT environment FROM recovery_code").fetchall() == [("spot",)]
-
-
 # -- keys, upstream accounts, integrators --------------------------------------------------------------------------
 @act
 def insert_key(stage: Stage) -> None:
@@ -1065,21 +1044,6 @@ def revoke_integrator(stage: Stage) -> None:
 
 
 # -- messages, idempotency, trail, settings --------------------------------------------------------------------------
-@act
-def addresses(stage: Stage) -> None:
-    made = Address(ALICE, "adr_1", Channel.EMAIL, "a@example.com")
-    stage.act("set_address", made)
-    assert stage.read(lambda tx: tx.addresses(ALICE)) == [made]
-    assert stage.read(lambda tx: tx.addresses(BOB)) == []
-
-
-@act
-def set_address(stage: Stage) -> None:
-    stage.act("set_address", Address(ALICE, "adr_1", Channel.EMAIL, "a@example.com"))
-    stage.act("set_address", Address(ALICE, "adr_2", Channel.EMAIL, "b@example.com"))
-    assert [found.target for found in stage.read(lambda tx: tx.addresses(ALICE))] == ["b@example.com"]
-
-
 @act
 def put_message(stage: Stage) -> None:
     stage.act("put_message", message())

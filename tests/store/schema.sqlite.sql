@@ -8,14 +8,18 @@ CREATE TABLE account (
   wrong_at BLOB NOT NULL,             -- times of wrong answers, see AccountBudget.to_bytes
   chain_seq INTEGER NOT NULL,
   chain_head BLOB NOT NULL CHECK (length(chain_head) = 32)
-) STRICT, WITHOUT ROWID;
+, reserve_at BLOB NOT NULL DEFAULT x'') STRICT, WITHOUT ROWID;
 
-CREATE TABLE address (
+CREATE TABLE "address" (
   account_id TEXT NOT NULL,
-  channel TEXT NOT NULL CHECK (channel IN ('email', 'webhook')),
   address_id TEXT NOT NULL,
+  channel TEXT NOT NULL,
   target TEXT NOT NULL,
-  PRIMARY KEY (account_id, channel)
+  state TEXT NOT NULL CHECK (state IN ('named', 'serving', 'leaving')),
+  until INTEGER NOT NULL,             -- when a named or leaving one is over
+  code_hash BLOB CHECK (length(code_hash) = 32),   -- of the code that a named one was sent
+  replaces TEXT NOT NULL,             -- the address that leaves once this one serves; empty for none
+  PRIMARY KEY (account_id, address_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE api_key (
@@ -100,6 +104,14 @@ CREATE TABLE change (
   account_id TEXT NOT NULL,
   at INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE enrolment_right (
+  account_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, session_id, environment)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE hold (
   account_id TEXT NOT NULL,
@@ -199,7 +211,7 @@ CREATE TABLE proposal (
 CREATE TABLE protection (
   account_id TEXT NOT NULL,
   environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
-  enabled_at INTEGER NOT NULL, ended_at INTEGER,
+  enabled_at INTEGER NOT NULL, ended_at INTEGER, code_set INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (account_id, environment)
 ) STRICT, WITHOUT ROWID;
 
@@ -251,13 +263,23 @@ CREATE TABLE recovery_document (
   PRIMARY KEY (account_id, case_id, document_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE session (
+CREATE TABLE reset_link (
+  account_id TEXT NOT NULL,
+  token_hash BLOB NOT NULL CHECK (length(token_hash) = 32),
+  state TEXT NOT NULL CHECK (state IN ('open', 'spent')),
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, token_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE "session" (
   account_id TEXT NOT NULL,
   session_id TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('login_challenge', 'full', 'ended')),
+  state TEXT NOT NULL CHECK (state IN ('login_challenge', 'recovery', 'full', 'ended')),
   created_at INTEGER NOT NULL,
   last_seen_at INTEGER NOT NULL,
   password_at INTEGER NOT NULL,
+  by_mail INTEGER NOT NULL CHECK (by_mail IN (0, 1)),
   PRIMARY KEY (account_id, session_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -296,6 +318,8 @@ CREATE TABLE wallet_access (
   expires_at INTEGER NOT NULL,
   PRIMARY KEY (account_id, session_id, environment)
 ) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX address_target ON address (account_id, channel, target) WHERE state IN ('named', 'serving');
 
 CREATE INDEX api_key_legacy_ends ON api_key (legacy_ends_at) WHERE legacy = 1 AND legacy_ends_at IS NOT NULL;
 

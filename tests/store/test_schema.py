@@ -143,6 +143,7 @@ def test_uniqueness_that_correctness_rests_on(fresh: sqlite3.Connection) -> None
         "pending_change_waiting",
         "recovery_case_live",
         "proposal_live",
+        "address_target",
     }
 
 
@@ -168,6 +169,9 @@ WHOLE_TABLES = {
     "prune_sign_in_tries",
     "prune_changes",
     "prune_messages",
+    "prune_enrolment_rights",
+    "prune_reset_links",
+    "prune_addresses",
     "changed_heads",
 }
 

@@ -54,7 +54,12 @@ def test_what_is_used_once_is_one_write_that_names_the_state_it_leaves() -> None
     assert len(once) >= 10
     for name in once:
         sql = statements()[name]
-        guarded = "ON CONFLICT DO NOTHING" in sql or re.search(r"(AND|WHERE) (\w+\.)?(state|last_step|ended_at)\b", sql)
+        # What a delete takes was there: its row is its own guard.
+        guarded = (
+            sql.startswith("DELETE")
+            or "ON CONFLICT DO NOTHING" in sql
+            or re.search(r"(AND|WHERE) (\w+\.)?(state|last_step|ended_at)\b", sql)
+        )
         assert guarded, name
         assert len(re.findall(r"(?<!DO )\b(INSERT|UPDATE|DELETE)\b", sql)) == 1, name
 

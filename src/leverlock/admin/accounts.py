@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,12 +10,11 @@ from leverlock.admin.desk import Desk, account_named
 from leverlock.app import accounts
 from leverlock.domain.account import canonical_login, must_be_password
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.messages import Channel
+from leverlock.domain.messages import Address, AddressState, Channel, must_be_target
 from leverlock.messengers.webhook_secret import shown_secret, webhook_secret
 from leverlock.ports import Transaction
 
 PAGE = 100
-_MAIL = re.compile(r"[^\s@:<>]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,7 +129,17 @@ async def set_notice(desk: Desk, wanted: SetNotice) -> dict[str, Any]:
 
 async def list_notices(desk: Desk, wanted: OfAccount) -> dict[str, Any]:
     found = await desk.store.read(lambda tx: tx.addresses(account_named(tx, wanted.account)))
-    return {"addresses": [{"address": a.address_id, "channel": a.channel.value, "target": a.target} for a in found]}
+    return {"addresses": [_shown(address) for address in found]}
+
+
+def _shown(address: Address) -> dict[str, Any]:
+    shown = {
+        "address": address.address_id,
+        "channel": address.channel.value,
+        "target": address.target,
+        "state": address.state.value,
+    }
+    return shown if address.state is AddressState.SERVING else {**shown, "until": address.until}
 
 
 def label(text: str, *, field: str) -> str:
@@ -149,11 +156,5 @@ def _channel(word: str, target: str) -> Channel:
         channel = Channel(word)
     except ValueError:
         raise Refused(Reason.MALFORMED, f"a channel is one of {', '.join(Channel)}", field="channel") from None
-    if channel is Channel.EMAIL and _MAIL.fullmatch(target) is None:
-        raise Refused(Reason.MALFORMED, "expected a mail address such as owner@example.com", field="target")
-    if channel is Channel.WEBHOOK:
-        parts = urlsplit(target)
-        plain = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
-        if not parts.hostname or "@" in parts.netloc or not (parts.scheme == "https" or plain):
-            raise Refused(Reason.MALFORMED, "expected an https address without user or password", field="target")
+    must_be_target(channel, target)
     return channel

@@ -13,6 +13,7 @@ from leverlock.api import challenges, decisions, environments, records, safeguar
 from leverlock.api.desk_table import DESK, RECOVERY_CASES
 from leverlock.api.door import Door
 from leverlock.api.endpoint import ApiParts, Endpoint, Who
+from leverlock.api.recovery_table import RECOVERY
 from leverlock.api.safeguards import ChangeList, ChangeView, WalletView
 from leverlock.api.views import (
     AuditTrail,
@@ -85,14 +86,14 @@ ENROLMENT: Final = (
     ),
     Endpoint(
         method="POST", path="/v1/environments/{environment}/authenticators", summary="Start binding an authenticator",
-        who=Who.OWNER, answer=EnrolmentView, status=201, secret=True, remembered=True,
-        reasons=(R.PASSWORD_TOO_OLD, *_ASKING),
+        who=Who.RECOVERER, answer=EnrolmentView, status=201, secret=True, remembered=True,
+        reasons=(R.RECOVERY_ONLY, R.PASSWORD_TOO_OLD, *_ASKING),
         work=environments.start, finish=environments.draw,
     ),
     Endpoint(
         method="POST", path="/v1/environments/{environment}/authenticators/{id}/confirmation",
         summary="Confirm it with its first code; recovery codes come once",
-        who=Who.OWNER, body=CodeForm, answer=ConfirmedView, secret=True, remembered=True,
+        who=Who.RECOVERER, body=CodeForm, answer=ConfirmedView, secret=True, remembered=True,
         reasons=(R.ENROLMENT_NOT_PENDING, R.ENROLMENT_EXPIRED, R.CONFLICT, *_WRONG_ANSWER),
         work=environments.confirm,
     ),
@@ -163,7 +164,7 @@ CHALLENGES: Final = (
     ),
     Endpoint(
         method="POST", path="/v1/challenges/{id}/proof", summary="Approve a challenge with a live code",
-        who=Who.OWNER, body=ProofForm, answer=Proved, remembered=True,
+        who=Who.RECOVERER, body=ProofForm, answer=Proved, remembered=True,
         reasons=(*_NOT_WAITING, *_NOT_FITTING, *_WRONG_ANSWER),
         work=challenges.prove_one, prepare=challenges.check_password, tally=challenges.count_proof,
     ),
@@ -209,6 +210,7 @@ RECORDS: Final = (
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *SESSIONS,
+    *RECOVERY,
     *ENROLMENT,
     *SAFEGUARDS,
     *DECISIONS,

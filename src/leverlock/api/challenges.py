@@ -12,6 +12,7 @@ from leverlock.app import answers
 from leverlock.app.decide import Asked
 from leverlock.app.proofs import Proof
 from leverlock.app.prove import Advanced, Approved, grant_of, prove
+from leverlock.app.recovery import must_be_his_to_answer
 from leverlock.domain.challenge import State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.metrics import ANSWERS, CHALLENGES
@@ -68,6 +69,7 @@ def prove_several(tx: Transaction, world: World, caller: Caller, call: Call) -> 
 def _prove(tx: Transaction, world: World, caller: Caller, call: Call, challenge_ids: list[str]) -> Proved:
     for challenge_id in challenge_ids:
         must_be_id("ch", challenge_id)
+    must_be_his_to_answer(tx, caller.owner, challenge_ids)
     settled = prove(
         tx,
         world,

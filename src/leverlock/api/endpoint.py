@@ -19,7 +19,7 @@ from leverlock.api.views import View
 from leverlock.api.wire import Form, Nothing
 from leverlock.app.accounts import integrator
 from leverlock.app.operators import must_have_login_factor
-from leverlock.app.sign_in import live_session, owner
+from leverlock.app.sign_in import live_session, owner, recoverer
 from leverlock.documents.vault import Vault
 from leverlock.domain.account import Session
 from leverlock.domain.action import Action
@@ -28,6 +28,7 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import is_id
 from leverlock.domain.roles import Operator, Permission, may
 from leverlock.ports import PasswordFinding, Store, Transaction, World
+from leverlock.ports_recovery import NewPassword
 from leverlock.store.snapshot import Snapshot
 from leverlock.verifiers.password import PasswordHasher
 
@@ -39,6 +40,7 @@ class Who(StrEnum):
 
     ANYBODY = "nobody signed in"
     HALF_SIGNED = "half-signed session"  # password passed, the login challenge perhaps not yet
+    RECOVERER = "owner session, or one that can only recover"
     OWNER = "owner session"
     ASKER = "owner session or integrator"
     OPERATOR = "operator session"  # of an account whose role permits the call, with the login challenge passed
@@ -85,6 +87,7 @@ class Call:
     action: Action | None = None
     extra: Any = None  # what `read` made of the body, where the form alone is not what the work needs
     finding: PasswordFinding | None = None
+    new_password: NewPassword | None = None
     fresh: bool = False  # the challenge of the answer was made by this call
 
     @property
@@ -173,10 +176,12 @@ def common_reasons(endpoint: Endpoint) -> tuple[Reason | Edge, ...]:
     found: list[Reason | Edge] = [Reason.MALFORMED, Reason.STORE_UNAVAILABLE, Reason.CLOCK_BEHIND, Edge.INTERNAL]
     if endpoint.who is not Who.ANYBODY:
         found.append(Reason.NOT_AUTHENTICATED)
-    if endpoint.who in (Who.HALF_SIGNED, Who.OWNER, Who.OPERATOR):
+    if endpoint.who in (Who.HALF_SIGNED, Who.RECOVERER, Who.OWNER, Who.OPERATOR):
         found.append(Reason.NOT_PERMITTED)
-    if endpoint.who in (Who.OWNER, Who.ASKER, Who.OPERATOR):
+    if endpoint.who in (Who.RECOVERER, Who.OWNER, Who.ASKER, Who.OPERATOR):
         found.append(Reason.LOGIN_CHALLENGE_OPEN)
+    if endpoint.who in (Who.OWNER, Who.ASKER, Who.OPERATOR):
+        found.append(Reason.RECOVERY_ONLY)
     if endpoint.who is Who.OPERATOR:
         found.append(Reason.ENROLMENT_REQUIRED)
     if endpoint.takes:
@@ -197,7 +202,8 @@ def authenticate(tx: Transaction, world: World, call: Call, *, touch: bool = Fal
 
     `touch` keeps his session awake, which only a transaction that commits can do.
 
-    Raises Refused: NOT_AUTHENTICATED, LOGIN_CHALLENGE_OPEN, NOT_PERMITTED; UNKNOWN_ID for an account that is not his.
+    Raises Refused: NOT_AUTHENTICATED, LOGIN_CHALLENGE_OPEN, RECOVERY_ONLY, NOT_PERMITTED; UNKNOWN_ID for an account
+    that is not his.
     """
     who, token, named = call.endpoint.who, call.token, call.account_named
     if token.startswith(INTEGRATOR_TOKEN):
@@ -210,6 +216,8 @@ def authenticate(tx: Transaction, world: World, call: Call, *, touch: bool = Fal
         return Caller(principal, named, None)
     if who is Who.HALF_SIGNED:
         session = live_session(tx, world, token=token)
+    elif who is Who.RECOVERER:
+        session = recoverer(tx, world, token=token, touch=touch)
     else:
         session = owner(tx, world, token=token, touch=touch)
     if who is Who.OPERATOR:

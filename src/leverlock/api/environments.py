@@ -7,12 +7,15 @@ import io
 from dataclasses import dataclass
 
 import segno
+from msgspec import UNSET
 
+from leverlock.api import next_steps
 from leverlock.api.challenges import step_up
 from leverlock.api.endpoint import ApiParts, Call, Caller, environment_of, must_be_id
-from leverlock.api.views import ConfirmedView, EnrolmentView, EnvironmentList, environment_view
+from leverlock.api.views import ConfirmedView, EnrolmentView, EnvironmentList, HoldView, environment_view
 from leverlock.app import enrol
 from leverlock.app.decide import Asked
+from leverlock.domain.account import SessionState
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.ports import Transaction, World
@@ -32,13 +35,16 @@ class Started:
 def show(tx: Transaction, world: World, caller: Caller, _call: Call) -> EnvironmentList:
     on = tx.protections(caller.account_id)
     enrolled = tx.authenticators(caller.account_id)
+    codes_left, holds = tx.recovery_codes_left(caller.account_id), tx.holds(caller.account_id)
     policy = world.policy()
-    return EnvironmentList(
-        [
-            environment_view(each, enabled_at=on.get(each), enrolled=enrolled, policy=policy, now=tx.now)
-            for each in Environment
-        ]
-    )
+    views = []
+    for each in Environment:
+        view = environment_view(each, enabled_at=on.get(each), enrolled=enrolled, policy=policy, now=tx.now)
+        if each in on:
+            view.recovery_codes_left = codes_left.get(each, 0)
+        view.holds = [HoldView(hold.scope.value, hold.until) for hold in holds if hold.environment is each] or UNSET
+        views.append(view)
+    return EnvironmentList(views)
 
 
 def start(tx: Transaction, world: World, caller: Caller, call: Call) -> Started | Refused:
@@ -68,6 +74,7 @@ async def draw(parts: ApiParts, started: Started) -> EnrolmentView:
         otpauth_uri=started.uri,
         qr=await asyncio.get_running_loop().run_in_executor(parts.pool, qr_svg, started.uri),
         expires_at=begun.expires_at,
+        next=[next_steps.confirm(begun.environment, begun.authenticator_id)],
     )
 
 
@@ -79,7 +86,11 @@ def confirm(tx: Transaction, world: World, caller: Caller, call: Call) -> Confir
         raise Refused(Reason.UNKNOWN_ID)
     done = enrol.confirm(tx, world, session=caller.owner, authenticator_id=authenticator_id, code=call.body.code)
     return ConfirmedView(
-        done.authenticator_id, done.environment.value, list(done.recovery_codes), list(done.legacy_keys)
+        done.authenticator_id,
+        done.environment.value,
+        list(done.recovery_codes),
+        list(done.legacy_keys),
+        [] if caller.owner.state is SessionState.FULL else [next_steps.SIGN_IN],
     )
 
 

@@ -23,6 +23,7 @@ _REF: Final = "#/components/schemas/{name}"
 _SECURITY: Final[dict[Who, list[dict[str, list[str]]]]] = {
     Who.ANYBODY: [],
     Who.HALF_SIGNED: [{"session": []}],
+    Who.RECOVERER: [{"session": []}],
     Who.OWNER: [{"session": []}],
     Who.OPERATOR: [{"session": []}],
     Who.ASKER: [{"session": []}, {"integrator": []}],
@@ -33,6 +34,7 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "name": {"type": "string", "enum": [type_of(reason).rsplit("/", 1)[1] for reason in PROBLEMS]},
 }
 _ID_PREFIXES: Final = {
+    "addresses": "adr",
     "challenges": "ch",
     "authenticators": "au",
     "keys": "key",

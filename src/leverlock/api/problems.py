@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from leverlock.api.next_steps import NextStep, after, lost, proof
 from leverlock.api.views import ChallengeView
 from leverlock.domain.errors import Reason, Refused
 
@@ -56,6 +57,7 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     Reason.SIGN_IN_FAILED: Row(401, "Sign-in failed", "Login or password is wrong.", True),
     Reason.SIGN_IN_THROTTLED: Row(429, "Too many sign-in tries", "Wait before the next try.", True),
     Reason.LOGIN_CHALLENGE_OPEN: Row(401, "Login challenge open", "Answer the login challenge of this session first."),
+    Reason.RECOVERY_ONLY: Row(403, "Only recovery", "This session can do nothing but recover; see `next`.", True),
     Reason.NOT_PERMITTED: Row(403, "Not permitted", "This token may not make this call.", True),
     Reason.PASSWORD_TOO_OLD: Row(401, "Password too old", "Sign in again, then repeat the call within five minutes."),
     # What is asked.
@@ -105,6 +107,9 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     Reason.FACTOR_BLOCKED: Row(429, "Too many wrong answers", "This authenticator is blocked for a while."),
     Reason.FACTOR_DISABLED: Row(403, "Authenticator disabled", "Too many wrong answers; bind it anew or recover."),
     Reason.ACCOUNT_BUDGET_SPENT: Row(429, "Too many wrong answers", "This account has to wait before the next try."),
+    Reason.RECOVERY_BUDGET_SPENT: Row(
+        429, "Too many recovery codes", "No more recovery codes are looked at for now; a support case stays open.", True
+    ),
     Reason.TOO_MANY_CHALLENGES: Row(429, "Too many challenges", "Answer or cancel the waiting challenges first."),
     # Protection and enrolment.
     Reason.ENROLMENT_REQUIRED: Row(
@@ -156,7 +161,7 @@ class EdgeRefused(Exception):
 class Problem(msgspec.Struct, omit_defaults=True):
     """An RFC 9457 document, with the extensions this API uses.
 
-    `retry_after` is in seconds, `until` in server milliseconds.
+    `retry_after` is in seconds, `until` in server milliseconds; `next` is what can be done about it.
     """
 
     type: str
@@ -170,6 +175,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     environment: str | msgspec.UnsetType = msgspec.UNSET
     until: int | msgspec.UnsetType = msgspec.UNSET
     challenge: ChallengeView | msgspec.UnsetType = msgspec.UNSET
+    next: list[NextStep] = []
 
 
 def type_of(reason: Reason | Edge) -> str:
@@ -189,6 +195,7 @@ def problem(refused: Refused | EdgeRefused, *, instance: str | None = None) -> P
         return document
     if refused.retry_after_ms is not None:
         document.retry_after = max(1, -(-refused.retry_after_ms // 1000))
+    document.next = after(refused.reason, refused.facts)
     if row.uniform:
         return document
     if refused.detail:
@@ -200,6 +207,9 @@ def problem(refused: Refused | EdgeRefused, *, instance: str | None = None) -> P
     document.environment = facts.get("environment", msgspec.UNSET)
     document.until = facts.get("until", msgspec.UNSET)
     document.challenge = facts.get("challenge", msgspec.UNSET)
+    if isinstance(document.challenge, ChallengeView):
+        challenge = document.challenge
+        document.next = [proof(challenge.id, challenge.requires), lost(challenge.environment)]
     return document
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leverlock.api.endpoint import ApiParts, Call, Caller
+from leverlock.api.next_steps import of_session
 from leverlock.api.views import OpenedSession, SessionView, View
 from leverlock.app import sign_in as use_case
 from leverlock.domain.account import Session, canonical_login, network_of
@@ -48,27 +49,32 @@ async def check_password(parts: ApiParts, call: Call) -> View | None:
 
 def sign_in(tx: Transaction, world: World, _caller: Caller, call: Call) -> OpenedSession:
     opened = use_case.sign_in(tx, world, login=call.body.login, source=call.source, finding=call.finding)
+    return opened_view(world, opened)
+
+
+def opened_view(world: World, opened: use_case.SignedIn) -> OpenedSession:
+    """A new session, with the way on from it."""
     session = opened.session
     ends_at = session.created_at + world.limits.session_absolute_ms
-    return OpenedSession(opened.token, session.account_id, session.state.value, ends_at)
+    return OpenedSession(opened.token, session.account_id, session.state.value, ends_at, of_session(session))
 
 
 def answer_login_challenge(tx: Transaction, world: World, _caller: Caller, call: Call) -> SessionView:
     session = use_case.complete_login(tx, world, token=call.token, code=call.body.code)
     completed = tx.session(session.account_id, session.session_id)
     assert completed is not None
-    return _view(tx, world, completed)
+    return session_view(tx, world, completed)
 
 
 def show(tx: Transaction, world: World, caller: Caller, _call: Call) -> SessionView:
-    return _view(tx, world, caller.owner)
+    return session_view(tx, world, caller.owner)
 
 
 def sign_out(tx: Transaction, world: World, _caller: Caller, call: Call) -> Any:
     use_case.sign_out(tx, world, token=call.token)
 
 
-def _view(tx: Transaction, world: World, session: Session) -> SessionView:
+def session_view(tx: Transaction, world: World, session: Session) -> SessionView:
     account = tx.account(session.account_id)
     assert account is not None
     ends_at = session.created_at + world.limits.session_absolute_ms
@@ -79,4 +85,5 @@ def _view(tx: Transaction, world: World, session: Session) -> SessionView:
         created_at=session.created_at,
         idle_at=min(ends_at, session.last_seen_at + world.limits.session_idle_ms),
         ends_at=ends_at,
+        next=of_session(session),
     )

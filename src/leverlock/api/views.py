@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from leverlock.api.next_steps import NextStep
 from leverlock.domain.actions import ACTIONS
 from leverlock.domain.api_key import ApiKey
 from leverlock.domain.audit import ChainedEvent
@@ -163,15 +164,18 @@ class SessionView(View):
     created_at: Millis
     idle_at: Millis
     ends_at: Millis
+    next: list[NextStep]
 
 
 class OpenedSession(View):
-    """A new session; `token` is shown once. `state` is `login_challenge` while that has to be answered first."""
+    """A new session; `token` is shown once. `state` is `login_challenge` while that has to be answered first, and
+    `recovery` in one that can do nothing but recover. `next` is the way on from either."""
 
     token: str
     account: AccountId
     state: str
     ends_at: Millis
+    next: list[NextStep]
 
 
 class EnrolmentView(View):
@@ -183,15 +187,18 @@ class EnrolmentView(View):
     otpauth_uri: str
     qr: str
     expires_at: Millis
+    next: list[NextStep]
 
 
 class ConfirmedView(View):
-    """The factor is active. `recovery_codes` come with the first set-up of an environment, and never again (M9)."""
+    """The factor is active. `recovery_codes` come with the first set-up of an environment and after a recovery, once
+    (M9). `next` is the way on of a session that could only recover: to sign in anew."""
 
     authenticator: AuthenticatorId
     environment: str
     recovery_codes: list[str]
     legacy_keys: list[KeyId]
+    next: list[NextStep]
 
 
 class BoundView(View):
@@ -211,6 +218,13 @@ class GuardView(View):
     requires: list[str]
 
 
+class HoldView(View):
+    """What is refused for a day after a change of factors, whatever is proved."""
+
+    scope: str
+    until: Millis
+
+
 class EnvironmentView(View, kw_only=True):
     """One environment of the account. `state` is `never_enabled` or `on`; once on, it stays on (semantics 11)."""
 
@@ -220,6 +234,8 @@ class EnvironmentView(View, kw_only=True):
     enabled_at: Millis | UnsetType = UNSET
     authenticator: BoundView | UnsetType = UNSET
     pending: BoundView | UnsetType = UNSET
+    recovery_codes_left: int | UnsetType = UNSET
+    holds: list[HoldView] | UnsetType = UNSET
     guards: list[GuardView]
 
 

@@ -29,6 +29,16 @@ Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Code = Annotated[str, Meta(pattern="^[0-9]{6,8}$", description="the app's current code, ASCII digits (B8)")]
 Password = Annotated[str, Meta(min_length=1, max_length=MAX_PASSWORD_TYPED)]
 
+LoginName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="visible characters without a colon; case and composition do not matter",
+        extra_json_schema={"pattern": r"^[^\x00-\x20\x7f:]+$"},
+    ),
+]
+
 
 class Form(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A request. Unknown names are refused, never ignored (B43)."""
@@ -39,15 +49,7 @@ class Nothing(Form):
 
 
 class SignInForm(Form):
-    login: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=128,
-            description="visible characters without a colon; case and composition do not matter",
-            extra_json_schema={"pattern": r"^[^\x00-\x20\x7f:]+$"},
-        ),
-    ]
+    login: LoginName
     password: Password
 
 

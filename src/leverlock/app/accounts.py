@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 
 from leverlock.app.closing import revoke_live
+from leverlock.app.notice_addresses import retire
 from leverlock.app.notices import notify
 from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, make_id, text_of
-from leverlock.domain.messages import Address, Channel
+from leverlock.domain.messages import Address, AddressState, Channel
 from leverlock.ports import Transaction, World
 
 
@@ -56,11 +57,21 @@ def _why(reason: str) -> dict[str, str]:
 
 
 def set_address(tx: Transaction, world: World, *, account_id: str, channel: Channel, target: str, by: str) -> str:
-    """Where the owner is rung and told. One address per channel; setting it anew replaces it."""
+    """Where the owner is rung and told. On the word of whoever runs this machine it serves at once and replaces what
+    served on the channel, which is told of it and of every security event for a week more."""
     tx.lock_account(account_id)
+    before = [a for a in tx.addresses(account_id) if a.channel is channel and a.state is AddressState.SERVING]
+    same = next((one for one in before if one.target == target), None)
+    if same is not None:
+        return same.address_id
+    if before:
+        notify(tx, world, account_id, kind="address.serves", channel=channel.value, target=target)
+    for replaced in before:
+        retire(tx, world, account_id, replaced.address_id, by=by)
     address = Address(account_id, make_id("adr", world.entropy.bytes(ID_BYTES)), channel, target)
     tx.set_address(address)
-    tx.record(AuditEvent(EventKind.NOTICE_ADDRESS_SET, by, {"channel": channel.value}))
+    told = {"address": address.address_id, "channel": channel.value}
+    tx.record(AuditEvent(EventKind.NOTICE_ADDRESS_SET, by, told))
     return address.address_id
 
 

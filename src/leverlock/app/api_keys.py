@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from leverlock.app.closing import revoke_live
+from leverlock.app.consent import consent, voucher
+from leverlock.app.decide import Asked
 from leverlock.app.notices import notify
+from leverlock.domain.account import Session
+from leverlock.domain.account_actions import KEY_UNFREEZE
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream, key_context, upstream_context
 from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, make_id, text_of
 from leverlock.domain.key_terms import KeyTerms
@@ -89,6 +94,33 @@ def revoke_key(tx: Transaction, world: World, *, account_id: str, key_id: str, b
     tx.note_change(account_id)
     tx.record(AuditEvent(EventKind.KEY_REVOKED, by, {"key": key_id}))
     notify(tx, world, account_id, kind="key.revoked", key=key_id)
+
+
+def unfreeze_key(
+    tx: Transaction, world: World, *, session: Session, key_id: str, environment: Environment | None = None
+) -> Asked | None:
+    """Lift *this was not me*: the key may ask again, once its owner agreed (semantics 3).
+
+    Raises Refused: ACCOUNT_LOCKED, UNKNOWN_ID, CONFLICT where it is not frozen, and whatever `consent` raises.
+    """
+    account_id = session.account_id
+    tx.lock_account(account_id).must_be_active()
+    key = tx.key(account_id, key_id)
+    if key is None:
+        raise Refused(Reason.UNKNOWN_ID)
+    if key.state is not KeyState.FROZEN:
+        raise Refused(Reason.CONFLICT, "this key is not frozen")
+    action = voucher(tx, account_id, KEY_UNFREEZE, chosen=environment)
+    fields = {"key": key_id, **({"label": key.label} if key.label else {})}
+    asked = consent(tx, world, session=session, action=action, fields=fields)
+    if asked is not None:
+        return asked
+    if not tx.set_key_state(account_id, key_id, before=KeyState.FROZEN, after=KeyState.ACTIVE):
+        raise Refused(Reason.CONFLICT)
+    tx.record(AuditEvent(EventKind.KEY_UNFROZEN, session.principal, {"key": key_id}))
+    tx.note_change(account_id)
+    notify(tx, world, account_id, kind="key.unfrozen", key=key_id)
+    return None
 
 
 def connect_upstream(

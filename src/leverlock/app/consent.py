@@ -36,12 +36,12 @@ def voucher(
     """The row of the environment whose factor speaks for the account: `chosen`, or the first that is on.
 
     Where none is on it is the row of `login`, which then asks for the password alone (semantics 11).
-    Raises Refused(MALFORMED) for a chosen environment that is not on.
+    Raises Refused(ENROLMENT_REQUIRED) for a chosen environment that is not on.
     """
     on = tx.protections(account_id)
     if chosen is not None:
         if chosen not in on or chosen not in rows:
-            raise Refused(Reason.MALFORMED, f"{chosen} is not on for this account", field="environment")
+            raise Refused(Reason.ENROLMENT_REQUIRED, facts={"environment": chosen.value})
         return rows[chosen]
     order = (*PREFERRED, Environment.LOGIN)
     return rows[next((each for each in order if each in on and each in rows), Environment.LOGIN)]

@@ -12,6 +12,7 @@ from leverlock.app.closing import close
 from leverlock.app.holds import must_not_be_held
 from leverlock.app.notices import ring
 from leverlock.domain.account import AccountState
+from leverlock.domain.account_actions import PASSWORD_RESET
 from leverlock.domain.action import Intent, digest_of
 from leverlock.domain.api_key import KeyState
 from leverlock.domain.audit import AuditEvent, EventKind
@@ -176,10 +177,15 @@ def _create(tx: Transaction, world: World, *, intent: Intent, digest: bytes, dec
 
 
 def _given(tx: Transaction, intent: Intent, requirement: Requirement) -> frozenset[ProofKind]:
-    """What holds already: a wallet that this very session opened is open (M17)."""
+    """What holds already: a wallet that this very session opened is open (M17); a link in the owner's mail stands for
+    the password that is forgotten, for setting a new one and for nothing else."""
     kind, _, session_id = intent.principal.partition(":")
     if ProofKind.WALLET in requirement.proofs and kind == "session":
         environment = intent.action.type.environment
         if tx.wallet_open_until(intent.account_id, session_id, environment) is not None:
             return frozenset({ProofKind.WALLET})
+    if kind == "session" and intent.action.type in PASSWORD_RESET.values():
+        session = tx.session(intent.account_id, session_id)
+        if session is not None and session.by_mail:
+            return frozenset({ProofKind.PASSWORD})
     return frozenset()

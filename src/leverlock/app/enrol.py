@@ -2,20 +2,22 @@
 
 The first authenticator of an environment needs a password (and login challenge) of the last five minutes. Where the
 environment is on already, the present authenticator has to agree, by a challenge like any other; the old secret works
-until the new one is confirmed (B10). Recovery codes are shown once, with the first confirmation (M9).
+until the new one is confirmed (B10). Who came back with a recovery code binds anew without the present one, and gets
+new codes. Recovery codes are shown once, with the first confirmation (M9).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leverlock.app import recovery_codes
 from leverlock.app.closing import revoke_live
 from leverlock.app.consent import PREFERRED, consent
 from leverlock.app.decide import Asked
 from leverlock.app.holds import place
 from leverlock.app.legacy_keys import note_legacy_keys
 from leverlock.app.notices import notify
-from leverlock.app.proofs import charge_answer, verify_code
+from leverlock.app.proofs import answered_right, charge_answer, verify_code
 from leverlock.domain.account import Session
 from leverlock.domain.account_actions import AUTHENTICATOR_REPLACE, LOGIN_BIND
 from leverlock.domain.action import ActionType
@@ -23,12 +25,10 @@ from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, may_step, seal_context
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.hold import HoldScope
-from leverlock.domain.ids import ID_BYTES, make_id, text_of
+from leverlock.domain.hold import ALL_SCOPES, HoldScope
+from leverlock.domain.ids import ID_BYTES, make_id
 from leverlock.domain.totp import SEED_BYTES
 from leverlock.ports import Transaction, World
-
-RECOVERY_CODE_BYTES = 15  # 120 bit: 24 base32 characters, enough that a keyed hash suffices (ASVS 6.5.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What confirming did. `recovery_codes` are there at the first set-up of an environment and never again."""
+    """What confirming did. `recovery_codes` are there at the first set-up of an environment and after a recovery."""
 
     authenticator_id: str
     environment: Environment
@@ -54,22 +54,33 @@ class Confirmed:
 def start(tx: Transaction, world: World, *, session: Session, environment: Environment) -> Enrolment | Asked:
     """Begin binding an app: a fresh secret of this account and environment alone (B2).
 
-    Answers `Asked` where a proof is demanded first; the same call again, once it is given, begins.
-    Raises Refused: ACCOUNT_LOCKED, PASSWORD_TOO_OLD, NO_USABLE_FACTOR and whatever `consent` raises.
+    Answers `Asked` where a proof is demanded first; the same call again, once it is given, begins. What a
+    recovery opened needs no further proof, while it lasts.
+    Raises Refused: ACCOUNT_LOCKED, LOGIN_CHALLENGE_OPEN, RECOVERY_ONLY, PASSWORD_TOO_OLD, NO_USABLE_FACTOR and
+    whatever `consent` raises.
     """
     account_id = session.account_id
     tx.lock_account(account_id).must_be_active()
-    voucher = _voucher(tx, account_id, environment)
-    if voucher is None:
-        if tx.now >= session.password_at + world.limits.password_fresh_ms:
-            raise Refused(Reason.PASSWORD_TOO_OLD, "sign in again, then enable within five minutes")
-    else:
-        asked = consent(tx, world, session=session, action=voucher)
+    right = tx.enrolment_right(account_id, session.session_id, environment)
+    if right is None:
+        session.must_be_full()
+        asked = _vouched(tx, world, session, environment)
         if asked is not None:
             return asked
     for dropped in tx.drop_pending_enrolments(account_id, environment):
         tx.record(AuditEvent(EventKind.ENROLMENT_EXPIRED, session.principal, {"authenticator": dropped}))
-    return _begin(tx, world, session, environment)
+    latest = tx.now + world.limits.pending_enrolment_ms
+    return _begin(tx, world, session, environment, expires_at=latest if right is None else min(latest, right))
+
+
+def _vouched(tx: Transaction, world: World, session: Session, environment: Environment) -> Asked | None:
+    """None where the session may bind: by a fresh password for a first one, else by the owner's consent."""
+    voucher = _voucher(tx, session.account_id, environment)
+    if voucher is not None:
+        return consent(tx, world, session=session, action=voucher)
+    if tx.now >= session.password_at + world.limits.password_fresh_ms:
+        raise Refused(Reason.PASSWORD_TOO_OLD, "sign in again, then enable within five minutes")
+    return None
 
 
 def _voucher(tx: Transaction, account_id: str, environment: Environment) -> ActionType | None:
@@ -82,7 +93,7 @@ def _voucher(tx: Transaction, account_id: str, environment: Environment) -> Acti
     return None
 
 
-def _begin(tx: Transaction, world: World, session: Session, environment: Environment) -> Enrolment:
+def _begin(tx: Transaction, world: World, session: Session, environment: Environment, *, expires_at: int) -> Enrolment:
     generation = tx.next_generation(session.account_id, environment)
     authenticator_id = make_id("au", world.entropy.bytes(ID_BYTES))
     seed = world.entropy.bytes(SEED_BYTES)
@@ -96,7 +107,7 @@ def _begin(tx: Transaction, world: World, session: Session, environment: Environ
         generation=generation,
         secret=world.sealer.seal(seed, context=context),
         created_at=tx.now,
-        expires_at=tx.now + world.limits.pending_enrolment_ms,
+        expires_at=expires_at,
         session_id=session.session_id,
     )
     tx.insert_authenticator(pending)
@@ -117,7 +128,8 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
     if pending is None:
         raise Refused(Reason.UNKNOWN_ID, "no such enrolment")
     pending.must_be_confirmable(session_id=session.session_id, now_ms=tx.now)
-    charge = charge_answer(tx, world, account, pending)
+    recovered = tx.enrolment_right(account_id, session.session_id, pending.environment) is not None
+    charge = charge_answer(tx, world, account, pending, recovering=recovered)
     step = verify_code(tx, world, pending, code)
 
     old = tx.bound_authenticator(account_id, pending.environment)
@@ -125,7 +137,7 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
         _replace(tx, old)
     if not tx.activate_authenticator(account_id, authenticator_id, step=step):
         raise Refused(Reason.ENROLMENT_NOT_PENDING)
-    tx.take_back(charge, account=account.budget)
+    answered_right(tx, world, charge, account)
     known = tx.protection_known(account_id, pending.environment)
     switched_on = tx.enable_protection(account_id, pending.environment)
     details = {
@@ -136,21 +148,31 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
         "replaced": old.authenticator_id if old is not None else None,
     }
     tx.record(AuditEvent(EventKind.ENROLMENT_CONFIRMED, session.principal, details))
-    _settle_factor_change(tx, world, session, pending.environment)
-    if old is not None:
-        place(
-            tx,
-            world,
-            account_id=account_id,
-            environment=pending.environment,
-            scopes=(HoldScope.MOVEMENTS, HoldScope.KEYS),
-            because="authenticator_replaced",
-            by=session.principal,
-        )
-    codes = _issue_recovery_codes(tx, world, session, pending) if switched_on else ()
+    tx.drop_enrolment_rights(account_id, pending.environment)
+    settle_factor_change(tx, world, session, pending.environment, told="authenticator.bound")
+    _hold(tx, world, session, pending.environment, recovered=recovered, replaced=old is not None)
+    fresh = switched_on or recovered
+    codes = recovery_codes.issue(tx, world, session=session, environment=pending.environment) if fresh else ()
     new_here = not known and pending.environment is Environment.FUTURES
     legacy = note_legacy_keys(tx, account_id=account_id, by=session.principal) if new_here else ()
     return Confirmed(authenticator_id, pending.environment, codes, legacy)
+
+
+def _hold(
+    tx: Transaction, world: World, session: Session, environment: Environment, *, recovered: bool, replaced: bool
+) -> None:
+    """After a recovery all is held for a day; after an exchange, movements and keys (semantics 3)."""
+    if not recovered and not replaced:
+        return
+    place(
+        tx,
+        world,
+        account_id=session.account_id,
+        environment=environment,
+        scopes=ALL_SCOPES if recovered else (HoldScope.MOVEMENTS, HoldScope.KEYS),
+        because="recovered" if recovered else "authenticator_replaced",
+        by=session.principal,
+    )
 
 
 def _replace(tx: Transaction, old: Authenticator) -> None:
@@ -160,7 +182,9 @@ def _replace(tx: Transaction, old: Authenticator) -> None:
         raise Refused(Reason.CONFLICT)
 
 
-def _settle_factor_change(tx: Transaction, world: World, session: Session, environment: Environment) -> None:
+def settle_factor_change(
+    tx: Transaction, world: World, session: Session, environment: Environment, *, told: str
+) -> None:
     """A changed factor voids what was asked under the old one, ends the other sessions and is told (B39, B52, B60)."""
     revoke_live(tx, session.account_id, because="factor_changed", by=session.principal, environment=environment)
     for ended in tx.end_other_sessions(session.account_id, keep=session.session_id):
@@ -168,15 +192,4 @@ def _settle_factor_change(tx: Transaction, world: World, session: Session, envir
         details = {"session": ended, "because": "factor_changed"}
         tx.record(AuditEvent(EventKind.SESSION_ENDED, session.principal, details))
     tx.note_change(session.account_id)
-    notify(tx, world, session.account_id, kind="authenticator.bound", environment=environment.value)
-
-
-def _issue_recovery_codes(tx: Transaction, world: World, session: Session, confirmed: Authenticator) -> tuple[str, ...]:
-    environment = confirmed.environment
-    codes = tuple(text_of(world.entropy.bytes(RECOVERY_CODE_BYTES)) for _ in range(world.limits.recovery_codes))
-    scope = f"{session.account_id}|{environment}|"
-    hashes = [world.sealer.mac("recovery", (scope + code).encode()) for code in codes]
-    tx.replace_recovery_codes(session.account_id, environment, generation=confirmed.generation, hashes=hashes)
-    details = {"environment": environment.value, "generation": confirmed.generation, "count": len(codes)}
-    tx.record(AuditEvent(EventKind.RECOVERY_CODES_ISSUED, session.principal, details))
-    return tuple("-".join(code[i : i + 6] for i in range(0, 24, 6)) for code in codes)
+    notify(tx, world, session.account_id, kind=told, environment=environment.value)

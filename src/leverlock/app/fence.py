@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from leverlock.app.closing import revoke_live
 from leverlock.domain.account import SYSTEM_ACCOUNT
-from leverlock.domain.attempts import AccountBudget
+from leverlock.domain.attempts import AccountBudget, Reserve
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.fence import NUMBER, RISING, Because, Fence
@@ -43,11 +43,14 @@ def fence_account(tx: Transaction, world: World, fence: Fence, *, account_id: st
         account_id, step=fence.step, blocked_until_max=fence.now_ms + world.limits.factor_block_max_ms
     )
     drawn_in = AccountBudget(tuple(min(at, fence.now_ms) for at in account.budget.wrong_at_ms))
-    tx.set_budget(drawn_in)
+    reserve = Reserve(tuple(min(at, fence.now_ms) for at in account.reserve.wrong_at_ms))
+    tx.set_budget(drawn_in, reserve=reserve)
+    tx.void_reset_links(account_id)
     tx.hasten_messages(account_id, now_ms=fence.now_ms)
     details = {
         "fence": fence.number,
         "wrong_at": list(drawn_in.wrong_at_ms),
+        "reserve_at": list(reserve.wrong_at_ms),
         "authenticators": [
             {"authenticator": name, "last_step": step, "blocked_until": until} for name, step, until in factors
         ],

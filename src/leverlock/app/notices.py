@@ -6,13 +6,13 @@ Both are written in the transaction of the change itself and delivered after its
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.ids import ID_BYTES, make_id
 from leverlock.domain.limits import DAY
-from leverlock.domain.messages import Message
+from leverlock.domain.messages import Address, AddressState, Message
 from leverlock.domain.wording import describe
 from leverlock.ports import Transaction, World
 
@@ -32,12 +32,13 @@ def ring(tx: Transaction, world: World, challenge: Challenge) -> None:
         "headline": described.headline,
         "lines": [list(line) for line in described.lines],
     }
-    for message in _messages(tx, world, challenge.account_id, body, expires_at=challenge.expires_at):
+    serving = [one for one in tx.addresses(challenge.account_id) if one.state is AddressState.SERVING]
+    for message in _messages(tx, world, serving, body, expires_at=challenge.expires_at):
         tx.put_message(message)
 
 
 def notify(tx: Transaction, world: World, account_id: str, *, kind: str, **details: str | int) -> None:
-    """Tell the owner of a security event."""
+    """Tell the owner of a security event, at every address he has and, for a week more, at those he had."""
     notify_until(tx, world, account_id, kind=kind, until=tx.now + NOTICE_LIFE_MS, details=details)
 
 
@@ -45,29 +46,38 @@ def notify_until(
     tx: Transaction, world: World, account_id: str, *, kind: str, until: int, details: Mapping[str, str | int]
 ) -> None:
     """The same, for what is worth nothing any more from then on."""
-    for message in _messages(tx, world, account_id, {"type": kind, "at": tx.now, **details}, expires_at=until):
+    told = [one for one in tx.addresses(account_id) if one.is_told_at(tx.now)]
+    for message in _messages(tx, world, told, {"type": kind, "at": tx.now, **details}, expires_at=until):
         tx.put_message(message)
 
 
 def notices(tx: Transaction, world: World, account_id: str, *, kind: str, **details: str | int) -> list[Message]:
-    """The messages that tell the owner of a security event, one for each address, to be put."""
+    """The messages of `notify`, not yet written."""
+    told = [one for one in tx.addresses(account_id) if one.is_told_at(tx.now)]
     body = {"type": kind, "at": tx.now, **details}
-    return _messages(tx, world, account_id, body, expires_at=tx.now + NOTICE_LIFE_MS)
+    return _messages(tx, world, told, body, expires_at=tx.now + NOTICE_LIFE_MS)
+
+
+def send(tx: Transaction, world: World, address: Address, *, kind: str, expires_at: int, **details: str | int) -> None:
+    """Write to one address alone what is for its reader and nobody else."""
+    for message in _messages(tx, world, [address], {"type": kind, "at": tx.now, **details}, expires_at=expires_at):
+        tx.put_message(message)
 
 
 def _messages(
-    tx: Transaction, world: World, account_id: str, body: dict[str, Any], *, expires_at: int
+    tx: Transaction, world: World, addresses: Sequence[Address], body: dict[str, Any], *, expires_at: int
 ) -> list[Message]:
+    encoded = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return [
         Message(
-            account_id=account_id,
+            account_id=address.account_id,
             message_id=make_id("msg", world.entropy.bytes(ID_BYTES)),
             channel=address.channel,
             target=address.target,
             kind=body["type"],
-            body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+            body=encoded,
             created_at=tx.now,
             expires_at=expires_at,
         )
-        for address in tx.addresses(account_id)
+        for address in addresses
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leverlock.app.alarms import seal_broken
+from leverlock.app.warnings import tell_of_success, told_of_codes, told_of_passwords
 from leverlock.domain.account import Account
 from leverlock.domain.authenticator import Authenticator
 from leverlock.domain.environment import Environment
@@ -109,21 +110,35 @@ def charge_answer(
     account: Account,
     authenticator: Authenticator | None,
     challenge_ids: tuple[str, ...] = (),
+    *,
+    recovering: bool = False,
 ) -> Charge:
     """Count one wrong answer, of the account and of the factor, before anything is compared (B74, B77).
+
+    `recovering`: of the factor alone, which is being bound after a recovery and whose secret this very caller was
+    shown: the account's budget, perhaps spent by somebody else, must not keep the owner from coming back (B79).
 
     Where the environment has no authenticator the account alone is charged, so that the answer is the same.
     A locked account is refused before anything is evaluated.
     """
     account.must_be_active()
-    spent = account.budget.charged(tx.now, world.limits)
+    spent = None if recovering else account.budget.charged(tx.now, world.limits)
     if authenticator is None:
-        charge = Charge(spent, challenge_ids=challenge_ids)
+        told = told_of_passwords(tx, world, account, spent)
+        charge = Charge(spent, challenge_ids=challenge_ids, told=told)
     else:
-        after = authenticator.budget.charged(tx.now, world.limits)
-        charge = Charge(spent, authenticator.authenticator_id, authenticator.budget, after, challenge_ids)
+        before = authenticator.budget
+        after = before.charged(tx.now, world.limits)
+        told = told_of_codes(tx, world, authenticator, after)
+        charge = Charge(spent, authenticator.authenticator_id, before, after, challenge_ids, told=told)
     tx.charge(charge)
     return charge
+
+
+def answered_right(tx: Transaction, world: World, charge: Charge, account: Account) -> None:
+    """The answer was right: its charge is taken back, and the owner is told where several wrong ones came before."""
+    tx.take_back(charge, account=account.budget)
+    tell_of_success(tx, world, account, charge)
 
 
 def verify_code(tx: Transaction, world: World, authenticator: Authenticator | None, code: str) -> int:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from leverlock.app.proofs import Checking, Proof, charge_answer, check, factor_of, must_fit
+from leverlock.app.proofs import Checking, Proof, answered_right, charge_answer, check, factor_of, must_fit
 from leverlock.domain.actions import action_type
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.challenge import Challenge
@@ -60,7 +60,7 @@ def prove(
     authenticator = factor_of(tx, account_id, environment, demand)
     charge = charge_answer(tx, world, account, authenticator, tuple(c.challenge_id for c in marked))
     found = check(tx, world, demand, Checking(account, environment, authenticator, proof))
-    tx.take_back(charge, account=account.budget)
+    answered_right(tx, world, charge, account)
     settled = [_settle(tx, world, challenge, demand) for challenge in marked]
     details = {
         "challenges": [challenge.challenge_id for challenge in marked],

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 from leverlock.app.closing import revoke_live
-from leverlock.app.proofs import charge_answer, verify_code
+from leverlock.app.proofs import answered_right, charge_answer, verify_code
 from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, SessionState, network_of
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment
@@ -83,7 +83,7 @@ def complete_login(tx: Transaction, world: World, *, token: str, code: str) -> S
         raise Refused(Reason.CODE_ALREADY_USED)
     if not tx.complete_session(account_id, session.session_id):
         raise Refused(Reason.CONFLICT)
-    tx.take_back(charge, account=account.budget)
+    answered_right(tx, world, charge, account)
     details = {"session": session.session_id, "authenticator": authenticator.authenticator_id, "step": step}
     tx.record(AuditEvent(EventKind.SESSION_COMPLETED, session.principal, details))
     return session
@@ -93,6 +93,15 @@ def owner(tx: Transaction, world: World, *, token: str, touch: bool = True) -> S
     """The owner behind a token: a live session that has passed everything. Raises Refused."""
     session = live_session(tx, world, token=token)
     session.must_be_full()
+    if touch and tx.now >= session.last_seen_at + TOUCH_MS:
+        tx.touch_session(session)
+    return session
+
+
+def recoverer(tx: Transaction, world: World, *, token: str, touch: bool = True) -> Session:
+    """Who may use a way back: the owner, or who says that he is and has lost something. Raises Refused."""
+    session = live_session(tx, world, token=token)
+    session.must_be_recovering()
     if touch and tx.now >= session.last_seen_at + TOUCH_MS:
         tx.touch_session(session)
     return session

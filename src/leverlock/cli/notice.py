@@ -33,5 +33,6 @@ def set_(
 def list_(account: Account, config: Config = None, as_json: Json = False) -> None:
     """List the owner's addresses."""
     found = perform(load(config).settings, "notice.list", account=account)
-    rows = [(a["channel"], a["target"]) for a in found["addresses"]]
-    tell(found, as_json=as_json, lines=table(("channel", "address"), rows, nothing="The owner is told nowhere."))
+    rows = [(a["channel"], a["target"], a["state"]) for a in found["addresses"]]
+    heads = ("channel", "address", "state")
+    tell(found, as_json=as_json, lines=table(heads, rows, nothing="The owner is told nowhere."))

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leverlock.domain.attempts import AccountBudget
+from leverlock.domain.attempts import UNTOUCHED, AccountBudget, Reserve
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.domain.values import has_invisible
@@ -25,9 +25,10 @@ class AccountState(StrEnum):
 
 
 class SessionState(StrEnum):
-    """How far somebody got in. Only FULL opens anything but the way to it (M1, B61)."""
+    """How far somebody got in. Only FULL opens anything but the way to it; RECOVERY only ways back (M1, B61)."""
 
     LOGIN_CHALLENGE = "login_challenge"
+    RECOVERY = "recovery"  # the owner says that he has lost what the login challenge asks for, or his password
     FULL = "full"
     ENDED = "ended"
 
@@ -43,6 +44,7 @@ class Account:
     budget: AccountBudget
     chain_seq: int
     chain_head: bytes
+    reserve: Reserve = UNTOUCHED
 
     def must_be_active(self) -> None:
         """Raises Refused while an operator has locked it: no answer is even looked at (B52)."""
@@ -52,7 +54,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in browser or terminal. Identified by the hash of its token; the token itself is never stored."""
+    """A signed-in browser or terminal. Identified by the hash of its token; the token itself is never stored.
+
+    `password_at`: when the password was typed in it. `by_mail`: a link in a mail opened it, no password at all.
+    """
 
     account_id: str
     session_id: str
@@ -60,6 +65,7 @@ class Session:
     created_at: int
     last_seen_at: int
     password_at: int
+    by_mail: bool = False
 
     def must_be_live(self, now_ms: int, limits: Limits) -> None:
         """Raises Refused when it has ended, idled too long or lived too long (B55)."""
@@ -71,8 +77,15 @@ class Session:
             raise Refused(Reason.NOT_AUTHENTICATED)
 
     def must_be_full(self) -> None:
-        """Raises Refused while the login challenge is open (M1)."""
+        """Raises Refused while the login challenge is open, and in a session that can only recover (M1)."""
+        if self.state is SessionState.RECOVERY:
+            raise Refused(Reason.RECOVERY_ONLY)
         if self.state is not SessionState.FULL:
+            raise Refused(Reason.LOGIN_CHALLENGE_OPEN)
+
+    def must_be_recovering(self) -> None:
+        """Raises Refused unless this session may use a way back: a full one, or one that can only recover."""
+        if self.state not in (SessionState.RECOVERY, SessionState.FULL):
             raise Refused(Reason.LOGIN_CHALLENGE_OPEN)
 
     @property

@@ -6,17 +6,25 @@ for it: the environment of a challenge is never the caller's to choose (B9).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from leverlock.domain.action import ActionType
 from leverlock.domain.environment import MARKETS, Environment
+from leverlock.domain.hold import HoldScope
 from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.values import Field, text, word
 
 FULL_REAUTHENTICATION: Final = Requirement.of(ProofKind.PASSWORD, ProofKind.TOTP)
 
 
-def _of_each(noun: str, title: Callable[[Environment], str]) -> dict[Environment, ActionType]:
+def _of_each(
+    noun: str,
+    title: Callable[[Environment], str],
+    *,
+    fields: Mapping[str, Field] | None = None,
+    held_by: HoldScope | None = None,
+) -> dict[Environment, ActionType]:
     """A row for every environment, with full re-authentication as its floor."""
     return {
         environment: ActionType(
@@ -24,7 +32,9 @@ def _of_each(noun: str, title: Callable[[Environment], str]) -> dict[Environment
             environment=environment,
             gated=True,
             title=title(environment),
+            fields=fields or {},
             floor=FULL_REAUTHENTICATION,
+            held_by=held_by,
         )
         for environment in Environment
     }
@@ -50,4 +60,43 @@ LOGIN_BIND: Final = {
     for market in MARKETS
 }
 
-ACCOUNT: Final = (*AUTHENTICATOR_REPLACE.values(), *LOGIN_BIND.values(), *PROTECTION_END.values())
+AUTHENTICATOR_REMOVE: Final = _of_each("authenticator.remove", lambda env: f"Remove the authenticator of {env.label}")
+RECOVERY_CODES_REPLACE: Final = _of_each(
+    "recovery_codes.replace", lambda env: f"Make new recovery codes for {env.label}; the present ones end"
+)
+
+# A new password is bound by a fingerprint of its slow hash: an approval serves for that password and for no other.
+_FINGERPRINT: Final = {"fingerprint": word(required=True)}
+PASSWORD_CHANGE: Final = _of_each("password.change", lambda _: "Change the password", fields=_FINGERPRINT)
+# For a session that a link in a mail opened; the link counts as the password that is forgotten (`decide.py`).
+PASSWORD_RESET: Final = _of_each(
+    "password.reset", lambda _: "Set a new password, by a link in a mail", fields=_FINGERPRINT
+)
+ADDRESS_CHANGE: Final = _of_each(
+    "address.change",
+    lambda _: "Change where you are rung and told",
+    fields={"channel": word(required=True), "target": word(), "replaces": word()},
+    held_by=HoldScope.ADDRESSES,
+)
+KEY_UNFREEZE: Final = _of_each(
+    "key.unfreeze",
+    lambda _: "Let a key go on that was stopped by 'this was not me'",
+    fields={"key": word(required=True), "label": text()},
+    held_by=HoldScope.KEYS,
+)
+
+ACCOUNT: Final = tuple(
+    row
+    for rows in (
+        AUTHENTICATOR_REPLACE,
+        AUTHENTICATOR_REMOVE,
+        LOGIN_BIND,
+        PROTECTION_END,
+        RECOVERY_CODES_REPLACE,
+        PASSWORD_CHANGE,
+        PASSWORD_RESET,
+        ADDRESS_CHANGE,
+        KEY_UNFREEZE,
+    )
+    for row in rows.values()
+)

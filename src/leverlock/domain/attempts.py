@@ -55,12 +55,45 @@ class AccountBudget:
 
     def to_bytes(self) -> bytes:
         """Stored form, version 1: big-endian 64-bit milliseconds, oldest first."""
-        return struct.pack(f">{len(self.wrong_at_ms)}q", *self.wrong_at_ms)
+        return _packed(self.wrong_at_ms)
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> AccountBudget:
-        return cls(struct.unpack(f">{len(stored) // 8}q", stored)) if stored else _UNSPENT
+        return cls(_unpacked(stored)) if stored else _UNSPENT
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Times of an account's wrong recovery answers of the last 24 h: a budget of their own, so that who guessed codes
+    away cannot keep the owner from coming back, and which no right answer fills up again (B33, B79)."""
+
+    wrong_at_ms: tuple[int, ...] = ()
+
+    def charged(self, now_ms: int, limits: Limits) -> Reserve:
+        """The reserve after one more wrong answer. Raises Refused when it is used up."""
+        recent = tuple(at for at in self.wrong_at_ms if at > now_ms - limits.recovery_window_ms)
+        if len(recent) >= limits.recovery_tries:
+            wait = recent[-limits.recovery_tries] + limits.recovery_window_ms - now_ms
+            raise Refused(Reason.RECOVERY_BUDGET_SPENT, retry_after_ms=wait)
+        return Reserve((*recent, now_ms))
+
+    def to_bytes(self) -> bytes:
+        """Stored as `AccountBudget` is."""
+        return _packed(self.wrong_at_ms)
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> Reserve:
+        return cls(_unpacked(stored)) if stored else UNTOUCHED
+
+
+def _packed(times: tuple[int, ...]) -> bytes:
+    return struct.pack(f">{len(times)}q", *times)
+
+
+def _unpacked(stored: bytes) -> tuple[int, ...]:
+    return struct.unpack(f">{len(stored) // 8}q", stored)
 
 
 _UNSPENT = AccountBudget()
+UNTOUCHED = Reserve()
 UNTRIED = FactorBudget()

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     SIGN_IN_FAILED = "sign_in_failed"
     SIGN_IN_THROTTLED = "sign_in_throttled"
     LOGIN_CHALLENGE_OPEN = "login_challenge_open"
+    RECOVERY_ONLY = "recovery_only"
     NOT_PERMITTED = "not_permitted"
     PASSWORD_TOO_OLD = "password_too_old"
     # What is asked.
@@ -57,6 +58,7 @@ class Reason(StrEnum):
     FACTOR_BLOCKED = "factor_blocked"
     FACTOR_DISABLED = "factor_disabled"
     ACCOUNT_BUDGET_SPENT = "account_budget_spent"
+    RECOVERY_BUDGET_SPENT = "recovery_budget_spent"
     TOO_MANY_CHALLENGES = "too_many_challenges"
     ON_HOLD = "on_hold"
     # Protection and enrolment.

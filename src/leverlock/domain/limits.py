@@ -66,6 +66,16 @@ class Limits:
     sign_in_tries: int = 10
     sign_in_window_ms: int = 15 * MINUTE
     recovery_codes: int = 10
+    recovery_tries: int = 5
+    recovery_window_ms: int = 24 * HOUR
+    enrolment_right_ms: int = 10 * MINUTE
+    reset_link_ms: int = 10 * MINUTE
+    reset_mails: int = 5
+    reset_mails_window_ms: int = 24 * HOUR
+    address_confirm_ms: int = 1 * HOUR
+    address_farewell_ms: int = 7 * DAY
+    told_before_disabled: int = 5
+    told_on_success_after: int = 3
     receive_window_ms: int = 5 * SECOND
     receive_window_max_ms: int = 60 * SECOND
     outage_key_seen_ms: int = 10 * MINUTE
@@ -140,6 +150,16 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "sign_in_tries": (3, 100, "ASVS 6.3.1"),
     "sign_in_window_ms": (1 * MINUTE, 24 * HOUR, "ASVS 6.3.1"),
     "recovery_codes": (8, 16, "NIST SP 800-63B-4 section 4.2.1.1"),
+    "recovery_tries": (1, 10, "B33"),
+    "recovery_window_ms": (1 * HOUR, 7 * DAY, "B33"),
+    "enrolment_right_ms": (1 * MINUTE, 10 * MINUTE, "NIST SP 800-63B-4 section 4.1.2.2"),
+    "reset_link_ms": (1 * MINUTE, 10 * MINUTE, "NIST SP 800-63B-4 section 4.1.2.2"),
+    "reset_mails": (1, 20, "ASVS 2.4.1"),
+    "reset_mails_window_ms": (1 * HOUR, 7 * DAY, "ASVS 2.4.1"),
+    "address_confirm_ms": (1 * MINUTE, 24 * HOUR, "NIST SP 800-63B-4 section 4.2.1.2: by mail, at most 24 h"),
+    "address_farewell_ms": (7 * DAY, 30 * DAY, "semantics 3"),
+    "told_before_disabled": (1, 20, "B80, RTS 4(4)"),
+    "told_on_success_after": (1, 5, "B80"),
     "receive_window_ms": (1, 60 * SECOND, "Binance documentation"),
     "receive_window_max_ms": (1, 60 * SECOND, "Binance documentation"),
     "outage_key_seen_ms": (0, 10 * MINUTE, "B98"),

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from leverlock.domain.errors import Reason, Refused
+
+_MAIL: Final = re.compile(r"[^\s@:<>]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 
 
 class Channel(StrEnum):
@@ -13,14 +20,55 @@ class Channel(StrEnum):
     WEBHOOK = "webhook"
 
 
+def must_be_target(channel: Channel, target: str) -> None:
+    """Raises Refused(MALFORMED) for what is no address of this channel; whether it may be called is judged later."""
+    if channel is Channel.EMAIL and _MAIL.fullmatch(target) is None:
+        raise Refused(Reason.MALFORMED, "expected a mail address such as owner@example.com", field="target")
+    if channel is Channel.WEBHOOK and not _is_webhook(target):
+        raise Refused(Reason.MALFORMED, "expected an https address without user or password", field="target")
+
+
+def _is_webhook(target: str) -> bool:
+    try:
+        parts = urlsplit(target)
+        host = parts.hostname
+    except ValueError:
+        return False
+    plain = parts.scheme == "http" and host in ("127.0.0.1", "::1", "localhost")
+    whole = target.isascii() and target.isprintable() and " " not in target
+    return whole and bool(host) and "@" not in parts.netloc and (parts.scheme == "https" or plain)
+
+
+class AddressState(StrEnum):
+    """named ──► serving ──► leaving
+
+    NAMED: the owner wants it and it has not answered yet; it is sent its own code and nothing else.
+    LEAVING: another took its place; it is told of security events for a week more, and rung for nothing.
+    """
+
+    NAMED = "named"
+    SERVING = "serving"
+    LEAVING = "leaving"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a channel reaches one account: a mail address or a URL."""
+    """Where a channel reaches one account: a mail address or a URL.
+
+    `until`: when a named or leaving one is over. `replaces`: the address that leaves once a named one serves.
+    """
 
     account_id: str
     address_id: str
     channel: Channel
     target: str
+    state: AddressState = AddressState.SERVING
+    until: int = 0
+    replaces: str = ""
+
+    def is_told_at(self, now_ms: int) -> bool:
+        """Whether it is told of security events."""
+        return self.state is AddressState.SERVING or (self.state is AddressState.LEAVING and now_ms < self.until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,22 @@ MAX_SUBJECT: Final = 160  # characters; a longer headline goes on in the text, w
 TITLES: Final[dict[str, str]] = {
     "challenge.not_me": "You reported a request that was not yours",
     "authenticator.bound": "An authenticator app was bound to your account",
+    "authenticator.removed": "An authenticator app was removed from your account",
+    "authenticator.failures": "Wrong codes were sent in a row; your authenticator is blocked for a moment",
+    "authenticator.nearly_disabled": "A few more wrong codes will disable your authenticator",
+    "authenticator.disabled": "Too many wrong codes: your authenticator is disabled, and only recovery helps",
+    "authenticator.answered_after_failures": "A right code was given after several wrong ones",
+    "account.failures": "Wrong passwords were typed for your account",
+    "recovery.failures": "Wrong recovery codes were typed for your account; no more are looked at for now",
+    "recovery.opened": "Somebody came back with a recovery, and may bind a new authenticator",
+    "recovery_codes.replaced": "New recovery codes were made for your account; the ones before are void",
+    "password.changed": "The password of your account was changed",
+    "password_reset.asked": "A link to set a new password was asked for and mailed",
+    "password_reset.opened": "The link to set a new password was followed",
+    "address.named": "A new address for notices was named for your account; this one is told of it",
+    "address.serves": "A new address is rung and told for your account; this one is told of it",
+    "address.leaves": "An address is told for a week more, and then no longer",
+    "key.unfrozen": "An API key that was stopped by 'this was not me' goes on",
     "key.created": "An API key was created for your account",
     "key.edited": "An API key of your account was changed",
     "key.revoked": "An API key of your account was revoked",
@@ -28,6 +44,20 @@ TITLES: Final[dict[str, str]] = {
     "key.legacy_date_removed": "API keys of your account go on without a code until you edit them",
     "key.legacy_ended": "API keys of your account are asked for a code now, like every other",
     "seal.broken": "A stored secret of your account was damaged or replaced, and is not accepted any more",
+}
+
+# What only its reader may have, and may have from nowhere else: (title, the field that holds it, what to do with it).
+FOR_ITS_READER: Final[dict[str, tuple[str, str, str]]] = {
+    "password_reset.link": (
+        "Set a new password",
+        "token",
+        "Give it where you asked for it, within ten minutes. A code of your authenticator app is asked for there too.",
+    ),
+    "address.confirm": (
+        "Confirm this address",
+        "code",
+        "Type it on your security page, where you named this address. Until then nothing is sent here.",
+    ),
 }
 ADVICE: Final = "If this was not you, sign in and look at your security page at once, or call support."
 NO_CODES: Final = "This message never contains a code, and nobody will ever ask you for one by mail or phone."
@@ -46,6 +76,8 @@ def letter(message: Message, *, issuer: str) -> Letter:
     body: dict[str, Any] = json.loads(message.body)
     if message.kind == WAITING:
         return _waiting(body, issuer)
+    if message.kind in FOR_ITS_READER:
+        return _for_its_reader(message, body, issuer)
     return _notice(message, body, issuer)
 
 
@@ -88,14 +120,28 @@ def _waiting(body: dict[str, Any], issuer: str) -> Letter:
 
 def _notice(message: Message, body: dict[str, Any], issuer: str) -> Letter:
     title = TITLES.get(message.kind, visible(message.kind).replace(".", " ").replace("_", " "))
-    rows = [(name.replace("_", " "), _told(name, value)) for name, value in body.items() if name not in ("type", "at")]
+    told = {name: value for name, value in body.items() if name not in ("type", "at")}
+    rows = [(name.replace("_", " "), _told(name, value)) for name, value in told.items()]
     at = body["at"] if isinstance(body.get("at"), int) else message.created_at
     text = [f"{title}.", "", *_table([("when", utc(at)), *rows]), "", ADVICE, NO_CODES]
     return Letter(_subject(f"{issuer}: {title}"), "\n".join(text) + "\n")
 
 
+def _for_its_reader(message: Message, body: dict[str, Any], issuer: str) -> Letter:
+    title, name, what_to_do = FOR_ITS_READER[message.kind]
+    text = [
+        f"{title}:",
+        "",
+        f"  {visible(body[name])}",
+        "",
+        what_to_do,
+        f"It ends {utc(message.expires_at)}. Did you not ask for it? Then do nothing, and tell nobody.",
+    ]
+    return Letter(_subject(f"{issuer}: {title.lower()}"), "\n".join(text) + "\n")
+
+
 def _told(name: str, value: object) -> object:
-    return utc(value) if name.endswith("_at") and isinstance(value, int) and value else value
+    return utc(value) if name.endswith(("_at", "_until")) and isinstance(value, int) and value else value
 
 
 def _table(rows: list[tuple[str, Any]]) -> list[str]:

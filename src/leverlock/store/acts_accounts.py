@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from leverlock.domain.account import Account, Session
 from leverlock.domain.attempts import AccountBudget
 from leverlock.domain.audit import GENESIS
@@ -66,6 +64,7 @@ class AccountActs(UnitOfWork):
                 "created_at": session.created_at,
                 "last_seen_at": session.last_seen_at,
                 "password_at": session.password_at,
+                "by_mail": int(session.by_mail),
             },
         )
 
@@ -78,6 +77,9 @@ class AccountActs(UnitOfWork):
 
     def complete_session(self, account_id: str, session_id: str) -> bool:
         return self._session_write("complete_session", account_id, session_id)
+
+    def begin_recovery(self, account_id: str, session_id: str) -> bool:
+        return self._session_write("begin_recovery", account_id, session_id)
 
     def confirm_password(self, account_id: str, session_id: str) -> bool:
         return self._session_write("confirm_password", account_id, session_id)
@@ -170,14 +172,3 @@ class AccountActs(UnitOfWork):
     def advance_totp_step(self, account_id: str, authenticator_id: str, *, step: int) -> bool:
         parameters = {"account_id": account_id, "authenticator_id": authenticator_id, "step": step}
         return self._cursor.write("advance_totp_step", parameters) == 1
-
-    def replace_recovery_codes(
-        self, account_id: str, environment: Environment, *, generation: int, hashes: Sequence[bytes]
-    ) -> None:
-        scope = {"account_id": account_id, "environment": environment.value}
-        self.drop_recovery_codes(account_id, environment)
-        for code_hash in hashes:
-            self._cursor.write("insert_recovery_code", {**scope, "code_hash": code_hash, "generation": generation})
-
-    def drop_recovery_codes(self, account_id: str, environment: Environment) -> None:
-        self._cursor.write("drop_recovery_codes", {"account_id": account_id, "environment": environment.value})

@@ -7,7 +7,7 @@ from collections import Counter
 from leverlock.domain.audit import ChainedEvent
 from leverlock.domain.authenticator import SealedSecret, StoredSecret
 from leverlock.domain.limits import DAY, MINUTE
-from leverlock.domain.messages import Address, Message
+from leverlock.domain.messages import Message
 from leverlock.store import rows
 from leverlock.store.sealed_columns import SEALED, stored_secret
 from leverlock.store.transaction import UnitOfWork
@@ -17,24 +17,11 @@ CHANGES_KEPT_MS = 10 * MINUTE
 SIGN_IN_TRIES_KEPT_MS = 1 * DAY
 UNDELIVERED_KEPT_MS = 7 * DAY
 LEGACY_USES_KEPT_MS = 90 * DAY
+RESET_LINKS_KEPT_MS = 7 * DAY  # as long as any window in which they are counted
 
 
 class UpkeepActs(UnitOfWork):
     """Everything beside the accounts' own state."""
-
-    def addresses(self, account_id: str) -> list[Address]:
-        return [rows.address(row) for row in self._cursor.all("addresses", {"account_id": account_id})]
-
-    def set_address(self, address: Address) -> None:
-        self._cursor.write(
-            "set_address",
-            {
-                "account_id": address.account_id,
-                "address_id": address.address_id,
-                "channel": address.channel.value,
-                "target": address.target,
-            },
-        )
 
     def due_messages(self, *, limit: int) -> list[Message]:
         return [rows.message(row) for row in self._cursor.all("due_messages", {"now": self.now, "limit": limit})]
@@ -142,6 +129,9 @@ class UpkeepActs(UnitOfWork):
             "prune_changes": CHANGES_KEPT_MS,
             "prune_sign_in_tries": SIGN_IN_TRIES_KEPT_MS,
             "prune_wallet_access": 0,
+            "prune_enrolment_rights": 0,
+            "prune_reset_links": RESET_LINKS_KEPT_MS,
+            "prune_addresses": 0,
             "prune_messages": UNDELIVERED_KEPT_MS,
             "prune_legacy_uses": LEGACY_USES_KEPT_MS,
         }

@@ -4,11 +4,11 @@
 -- name: lock_account
 -- Take the account's row, and with it the account's budgets, slots and audit chain, until the transaction ends.
 UPDATE account SET touched_at = :now WHERE account_id = :account_id
-RETURNING account_id, login, state, password_hash, wrong_at, chain_seq, chain_head;
+RETURNING account_id, login, state, password_hash, wrong_at, chain_seq, chain_head, reserve_at;
 
 -- name: settle_account
 -- Write back the budget and the head of the chain; nobody else can have moved them meanwhile.
-UPDATE account SET wrong_at = :wrong_at, chain_seq = :chain_seq, chain_head = :chain_head
+UPDATE account SET wrong_at = :wrong_at, reserve_at = :reserve_at, chain_seq = :chain_seq, chain_head = :chain_head
 WHERE account_id = :account_id AND chain_seq = :chain_seq_before;
 
 -- name: insert_event
@@ -16,11 +16,11 @@ INSERT INTO audit_event (account_id, seq, at, kind, body, hash)
 VALUES (:account_id, :seq, :at, :kind, :body, :hash);
 
 -- name: account
-SELECT account_id, login, state, password_hash, wrong_at, chain_seq, chain_head
+SELECT account_id, login, state, password_hash, wrong_at, chain_seq, chain_head, reserve_at
 FROM account WHERE account_id = :account_id;
 
 -- name: accounts
-SELECT account_id, login, state, password_hash, wrong_at, chain_seq, chain_head
+SELECT account_id, login, state, password_hash, wrong_at, chain_seq, chain_head, reserve_at
 FROM account WHERE account_id > :after AND account_id <> 'system' ORDER BY account_id LIMIT :limit;
 
 -- name: claim_login
@@ -55,11 +55,11 @@ UPDATE sign_in_try SET since = :now WHERE since > :now;
 DELETE FROM sign_in_try WHERE subject = :subject;
 
 -- name: insert_session
-INSERT INTO session (account_id, session_id, state, created_at, last_seen_at, password_at)
-VALUES (:account_id, :session_id, :state, :created_at, :last_seen_at, :password_at);
+INSERT INTO session (account_id, session_id, state, created_at, last_seen_at, password_at, by_mail)
+VALUES (:account_id, :session_id, :state, :created_at, :last_seen_at, :password_at, :by_mail);
 
 -- name: session
-SELECT account_id, session_id, state, created_at, last_seen_at, password_at
+SELECT account_id, session_id, state, created_at, last_seen_at, password_at, by_mail
 FROM session WHERE account_id = :account_id AND session_id = :session_id;
 
 -- name: touch_session
@@ -69,6 +69,11 @@ WHERE account_id = :account_id AND session_id = :session_id AND state <> 'ended'
 -- name: complete_session
 -- ONCE: the login challenge is answered.
 UPDATE session SET state = 'full', last_seen_at = :now
+WHERE account_id = :account_id AND session_id = :session_id AND state = 'login_challenge';
+
+-- name: begin_recovery
+-- ONCE: the owner says that he cannot answer the login challenge.
+UPDATE session SET state = 'recovery', last_seen_at = :now
 WHERE account_id = :account_id AND session_id = :session_id AND state = 'login_challenge';
 
 -- name: confirm_password
@@ -217,6 +222,46 @@ WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND stat
 
 -- name: drop_recovery_codes
 DELETE FROM recovery_code WHERE account_id = :account_id AND environment = :environment;
+
+-- name: next_code_set
+UPDATE protection SET code_set = code_set + 1
+WHERE account_id = :account_id AND environment = :environment RETURNING code_set;
+
+-- name: use_recovery_code
+-- ONCE: a code of the newest set, and of no other.
+DELETE FROM recovery_code
+WHERE account_id = :account_id AND environment = :environment AND code_hash = :code_hash
+  AND generation = (SELECT code_set FROM protection WHERE account_id = :account_id AND environment = :environment);
+
+-- name: recovery_codes_left
+SELECT environment, count(*) AS codes FROM recovery_code WHERE account_id = :account_id GROUP BY environment;
+
+-- name: grant_enrolment
+INSERT INTO enrolment_right (account_id, session_id, environment, expires_at)
+VALUES (:account_id, :session_id, :environment, :expires_at)
+ON CONFLICT (account_id, session_id, environment) DO UPDATE SET expires_at = excluded.expires_at;
+
+-- name: enrolment_right
+SELECT expires_at FROM enrolment_right
+WHERE account_id = :account_id AND session_id = :session_id AND environment = :environment AND expires_at > :now;
+
+-- name: drop_enrolment_rights
+DELETE FROM enrolment_right WHERE account_id = :account_id AND environment = :environment;
+
+-- name: insert_reset_link
+INSERT INTO reset_link (account_id, token_hash, state, created_at, expires_at)
+VALUES (:account_id, :token_hash, 'open', :now, :expires_at);
+
+-- name: reset_links_since
+SELECT count(*) AS links FROM reset_link WHERE account_id = :account_id AND created_at > :since;
+
+-- name: open_reset_link
+-- ONCE: the link in the mail is followed.
+UPDATE reset_link SET state = 'spent'
+WHERE account_id = :account_id AND token_hash = :token_hash AND state = 'open' AND expires_at > :now;
+
+-- name: void_reset_links
+UPDATE reset_link SET state = 'spent' WHERE account_id = :account_id AND state = 'open';
 
 -- name: insert_recovery_code
 INSERT INTO recovery_code (account_id, environment, code_hash, generation)
@@ -658,11 +703,28 @@ WHERE account_id = :account_id AND case_id = :row_id AND key_version = :version_
 SELECT key_version, count(*) FROM recovery_case WHERE key_version IS NOT NULL GROUP BY key_version;
 
 -- name: addresses
-SELECT account_id, address_id, channel, target FROM address WHERE account_id = :account_id ORDER BY channel;
+SELECT account_id, address_id, channel, target, state, until, replaces FROM address
+WHERE account_id = :account_id AND (state = 'serving' OR until > :now) ORDER BY channel, state DESC, address_id;
+
+-- name: forget_named_address
+-- One that was named before and has not answered makes room for the same target.
+DELETE FROM address WHERE account_id = :account_id AND channel = :channel AND target = :target AND state = 'named';
 
 -- name: set_address
-INSERT INTO address (account_id, channel, address_id, target) VALUES (:account_id, :channel, :address_id, :target)
-ON CONFLICT (account_id, channel) DO UPDATE SET address_id = excluded.address_id, target = excluded.target;
+-- ONCE: a target serves, or is named, at most once.
+INSERT INTO address (account_id, address_id, channel, target, state, until, code_hash, replaces)
+VALUES (:account_id, :address_id, :channel, :target, :state, :until, :code_hash, :replaces) ON CONFLICT DO NOTHING;
+
+-- name: serve_address
+-- ONCE: the code that it was sent came back.
+UPDATE address SET state = 'serving', until = 0, code_hash = NULL
+WHERE account_id = :account_id AND address_id = :address_id AND code_hash = :code_hash
+  AND state = 'named' AND until > :now;
+
+-- name: retire_address
+-- ONCE: it leaves, and is told of security events for a while more.
+UPDATE address SET state = 'leaving', until = :until
+WHERE account_id = :account_id AND address_id = :address_id AND state = 'serving';
 
 -- name: put_message
 INSERT INTO outbox
@@ -763,6 +825,18 @@ DELETE FROM wallet_access WHERE (account_id, session_id, environment) IN
 -- name: prune_legacy_uses
 DELETE FROM legacy_use WHERE (account_id, key_id, action, day) IN
   (SELECT account_id, key_id, action, day FROM legacy_use WHERE last_at < :before LIMIT :limit);
+
+-- name: prune_enrolment_rights
+DELETE FROM enrolment_right WHERE (account_id, session_id, environment) IN
+  (SELECT account_id, session_id, environment FROM enrolment_right WHERE expires_at < :before LIMIT :limit);
+
+-- name: prune_reset_links
+DELETE FROM reset_link WHERE (account_id, token_hash) IN
+  (SELECT account_id, token_hash FROM reset_link WHERE expires_at < :before LIMIT :limit);
+
+-- name: prune_addresses
+DELETE FROM address WHERE (account_id, address_id) IN
+  (SELECT account_id, address_id FROM address WHERE state <> 'serving' AND until < :before LIMIT :limit);
 
 -- name: prune_messages
 -- What was given up stays readable for a while, with its reason.

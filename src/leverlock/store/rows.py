@@ -8,14 +8,14 @@ from typing import Any
 
 from leverlock.domain.account import Account, AccountState, Session, SessionState
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream
-from leverlock.domain.attempts import AccountBudget, FactorBudget
+from leverlock.domain.attempts import AccountBudget, FactorBudget, Reserve
 from leverlock.domain.audit import ChainedEvent, EventKind
 from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, AuthenticatorState, SealedSecret
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import Hold, HoldScope
 from leverlock.domain.key_terms import Scope
-from leverlock.domain.messages import Address, Channel, Message
+from leverlock.domain.messages import Address, AddressState, Channel, Message
 from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
 from leverlock.domain.proposal import Proposal, ProposalKind, ProposalState
 from leverlock.domain.recovery_case import CaseState, Document, DocumentKind, PictureType, RecoveryCase
@@ -26,14 +26,14 @@ Row = tuple[Any, ...]
 
 
 def account(row: Row) -> Account:
-    account_id, login, state, password_hash, wrong_at, chain_seq, chain_head = row
-    budget = AccountBudget.from_bytes(wrong_at)
-    return Account(account_id, login, AccountState(state), password_hash, budget, chain_seq, chain_head)
+    account_id, login, state, password_hash, wrong_at, chain_seq, chain_head, reserve_at = row
+    budget, reserve = AccountBudget.from_bytes(wrong_at), Reserve.from_bytes(reserve_at)
+    return Account(account_id, login, AccountState(state), password_hash, budget, chain_seq, chain_head, reserve)
 
 
 def session(row: Row) -> Session:
-    account_id, session_id, state, created_at, last_seen_at, password_at = row
-    return Session(account_id, session_id, SessionState(state), created_at, last_seen_at, password_at)
+    account_id, session_id, state, created_at, last_seen_at, password_at, by_mail = row
+    return Session(account_id, session_id, SessionState(state), created_at, last_seen_at, password_at, bool(by_mail))
 
 
 def authenticator(row: Row) -> Authenticator:
@@ -145,8 +145,8 @@ def event(row: Row) -> ChainedEvent:
 
 
 def address(row: Row) -> Address:
-    account_id, address_id, channel, target = row
-    return Address(account_id, address_id, Channel(channel), target)
+    account_id, address_id, channel, target, state, until, replaces = row
+    return Address(account_id, address_id, Channel(channel), target, AddressState(state), until, replaces)
 
 
 def message(row: Row) -> Message:

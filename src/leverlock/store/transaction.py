@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from leverlock.domain.account import Account
-from leverlock.domain.attempts import AccountBudget
+from leverlock.domain.attempts import AccountBudget, Reserve
 from leverlock.domain.audit import AuditEvent, EventKind, chain
 from leverlock.domain.authenticator import AuthenticatorState
 from leverlock.domain.errors import Reason, Refused
@@ -57,6 +57,7 @@ class UnitOfWork:
         self._limits = limits
         self._account: Account | None = None
         self._budget: AccountBudget | None = None
+        self._reserve: Reserve | None = None
         self._events: list[AuditEvent] = []
         self._kept: list[Charge | _SignInTry | _Alarm] = []
         self._refusal: AuditEvent | None = None
@@ -127,10 +128,11 @@ class UnitOfWork:
     def take_back(self, charge: Charge, *, account: AccountBudget) -> None:
         # The charge stays among the kept ones: should anything still fail, the guess was evaluated and counts.
         assert charge in self._kept
-        self._budget = account
+        assert self._account is not None
+        self._budget, self._reserve = account, self._account.reserve
 
-    def set_budget(self, budget: AccountBudget) -> None:
-        self._budget = budget
+    def set_budget(self, budget: AccountBudget, *, reserve: Reserve) -> None:
+        self._budget, self._reserve = budget, reserve
 
     def charge_sign_in(self, subject: bytes, *, limits: Limits) -> None:
         attempt = _SignInTry(subject, limits)
@@ -154,7 +156,10 @@ class UnitOfWork:
     def _apply(self, charge: Charge) -> None:
         assert self._account is not None
         account_id = self._account.account_id
-        self._budget = charge.account
+        if charge.account is not None:
+            self._budget = charge.account
+        if charge.reserve is not None:
+            self._reserve = charge.reserve
         if charge.authenticator_id is not None:
             before, after = charge.factor_before, charge.factor_after
             assert before is not None
@@ -174,7 +179,7 @@ class UnitOfWork:
     # -- the end of it -----------------------------------------------------------------------------------------------
     def finish(self) -> None:
         """Write the events and the account's new chain head, in the transaction of everything else."""
-        if self._account is None or not (self._events or self._budget is not None):
+        if self._account is None or not (self._events or self._budget is not None or self._reserve is not None):
             return
         account = self._account
         seq, head = account.chain_seq, account.chain_head
@@ -196,6 +201,7 @@ class UnitOfWork:
             {
                 "account_id": account.account_id,
                 "wrong_at": (self._budget or account.budget).to_bytes(),
+                "reserve_at": (self._reserve or account.reserve).to_bytes(),
                 "chain_seq": seq,
                 "chain_head": head,
                 "chain_seq_before": account.chain_seq,
@@ -208,7 +214,7 @@ class UnitOfWork:
         """After the use case was rolled back: its charges stay, their consequences, its alarms, and the record of the
         refusal."""
         kept, refusal, locked_id = self._kept, self._refusal, self._locked_id
-        self._account, self._budget, self._events, self._kept = None, None, [], []
+        self._account, self._budget, self._reserve, self._events, self._kept = None, None, None, [], []
         if locked_id is None or not (kept or refusal):
             return
         self.lock_account(locked_id)
@@ -233,6 +239,8 @@ class UnitOfWork:
         """The wrong answer that was one too many: the challenge has failed, the authenticator is disabled."""
         assert self._account is not None
         principal = self._refusal.principal if self._refusal is not None else ""
+        for message in charge.told:
+            self.put_message(message)
         for challenge_id in charge.challenge_ids:
             parameters = {
                 "account_id": self._account.account_id,
@@ -256,11 +264,15 @@ def _refusal_record(refusal: AuditEvent, problem: BaseException, charges: list[C
     """The record of a refusal: its reason, and what was charged, from which counters can be rebuilt (B88)."""
     added: dict[str, Any] = {"reason": problem.reason.value if isinstance(problem, Refused) else "error"}
     for charge in charges:
+        told: dict[str, Any] = {}
+        if charge.account is not None:
+            told["account_wrong"] = len(charge.account.wrong_at_ms)
+        if charge.reserve is not None:
+            told["reserve_wrong"] = len(charge.reserve.wrong_at_ms)
         after = charge.factor_after
-        added["charged"] = {
-            "account_wrong": len(charge.account.wrong_at_ms),
-            "authenticator": charge.authenticator_id,
-            "streak": None if after is None else after.streak,
-            "blocked_until": None if after is None else after.blocked_until_ms,
-        }
+        if after is not None:
+            told.update(
+                authenticator=charge.authenticator_id, streak=after.streak, blocked_until=after.blocked_until_ms
+            )
+        added["charged"] = told
     return replace(refusal, details={**refusal.details, **added})

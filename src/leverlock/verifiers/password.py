@@ -9,19 +9,25 @@ is next used. For a login that does not exist the same work is done, so that tim
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from leverlock.ports import PasswordFinding
+from leverlock.ports_recovery import NewPassword
+
+T = TypeVar("T")
 
 MEMORY_KIB: Final = 19 * 1024
 PASSES: Final = 2
 LANES: Final = 1
 AT_ONCE: Final = 2
+FINGERPRINT: Final = 16  # hexadecimal digits, of a hash that is slow to make
 WAITING_EACH: Final = 8  # of one turn: a source of strangers, an account that is signed in
 WAITING_STRANGERS: Final = 64  # of all sources together; about two seconds of hashing
 
@@ -43,6 +49,18 @@ class PasswordHasher:
         """A new hash in the PHC string format."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._argon2.hash, password)
 
+    async def hash_new(self, password: str, *, salt: bytes, turn: str) -> NewPassword:
+        """A new password's hash under a salt that the same request would bring again, and that hash's fingerprint.
+
+        Raises TooManyWaiting.
+        """
+
+        def work() -> NewPassword:
+            stored_hash = self._argon2.hash(password, salt=salt)
+            return NewPassword(stored_hash, hashlib.sha256(stored_hash.encode()).hexdigest()[:FINGERPRINT])
+
+        return await self._in_turn((False, turn), work)
+
     async def check(
         self, password: str, *, account_id: str | None, stored_hash: str | None, turn: str, stranger: bool
     ) -> PasswordFinding | None:
@@ -50,15 +68,17 @@ class PasswordHasher:
 
         `turn` is who asks: the source of a stranger, or the account of somebody signed in. Raises TooManyWaiting.
         """
-        asker = (stranger, turn)
+        return await self._in_turn((stranger, turn), lambda: self.check_now(password, account_id, stored_hash))
+
+    async def _in_turn(self, asker: tuple[bool, str], work: Callable[[], T]) -> T:
+        """Work in the pool, behind few others. Raises TooManyWaiting."""
+        stranger = asker[0]
         strangers = sum(count for (strange, _), count in self._waiting.items() if strange)
         if self._waiting[asker] >= WAITING_EACH or (stranger and strangers >= WAITING_STRANGERS):
             raise TooManyWaiting
         self._waiting[asker] += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, self.check_now, password, account_id, stored_hash
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._waiting[asker] -= 1
             if not self._waiting[asker]:

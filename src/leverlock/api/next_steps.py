@@ -1,0 +1,130 @@
+"""What the caller can do now: the way on from a refusal or an answer, so that nobody has to know the documents by heart
+to come back from a lost phone.
+
+A step is a call of this very API: what somebody must have at hand for it, and the names of what its body holds. Steps
+only point: each call judges anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from leverlock.domain.account import Session, SessionState
+from leverlock.domain.environment import Environment
+from leverlock.domain.errors import Reason
+
+Method = Annotated[str, Meta(pattern="^(GET|POST|DELETE)$")]
+
+
+class Need(StrEnum):
+    """What a person must have at hand for a step."""
+
+    PASSWORD = "password"
+    LOGIN_AUTHENTICATOR = "login_authenticator"
+    AUTHENTICATOR = "authenticator"  # of the environment in question
+    NEW_APP = "new_app"
+    RECOVERY_CODE = "recovery_code"
+    MAILBOX = "mailbox"
+    ADDRESS = "address"  # the new one, where notices shall go
+
+
+class NextStep(msgspec.Struct, omit_defaults=True):
+    """One call that may follow: what it does, what it `needs`, and the names of what its body `sends`."""
+
+    does: str
+    method: Method
+    path: str
+    needs: list[Need] = []
+    sends: list[str] = []
+
+
+SIGN_IN: Final = NextStep("sign in", "POST", "/v1/sessions", [Need.PASSWORD], ["login", "password"])
+FORGOTTEN: Final = NextStep(
+    "have a link mailed, the password being forgotten", "POST", "/v1/password-resets", [Need.MAILBOX], ["login"]
+)
+LINK: Final = NextStep("follow the link", "POST", "/v1/sessions/by-mail", [Need.MAILBOX], ["token"])
+LOGIN_CODE: Final = NextStep(
+    "answer the login challenge",
+    "POST",
+    "/v1/sessions/current/login-challenge",
+    [Need.LOGIN_AUTHENTICATOR],
+    ["code"],
+)
+LOST: Final = NextStep("say that the login authenticator is lost", "POST", "/v1/sessions/current/recovery")
+NEW_PASSWORD: Final = NextStep(
+    "set a new password", "POST", "/v1/password", [Need.AUTHENTICATOR], ["password", "environment"]
+)
+
+
+def recover(*, password: bool) -> NextStep:
+    """The use of a recovery code; with the password typed anew where that of the sign-in does not count."""
+    needs, sends = [Need.RECOVERY_CODE], ["environment", "code"]
+    if password:
+        needs, sends = [*needs, Need.PASSWORD], [*sends, "password"]
+    return NextStep("bind a new authenticator with a recovery code", "POST", "/v1/recoveries", needs, sends)
+
+
+def bind(environment: Environment | str) -> NextStep:
+    path = f"/v1/environments/{environment}/authenticators"
+    return NextStep("start binding an authenticator app", "POST", path, [Need.NEW_APP])
+
+
+def confirm(environment: Environment | str, authenticator_id: str) -> NextStep:
+    path = f"/v1/environments/{environment}/authenticators/{authenticator_id}/confirmation"
+    return NextStep("confirm it with its first code", "POST", path, [Need.NEW_APP], ["code"])
+
+
+def of_session(session: Session) -> list[NextStep]:
+    """The way on of a session that is not full."""
+    if session.state is SessionState.LOGIN_CHALLENGE:
+        return [LOGIN_CODE, LOST]
+    if session.state is SessionState.RECOVERY:
+        return [NEW_PASSWORD] if session.by_mail else [recover(password=False)]
+    return []
+
+
+def proof(challenge_id: str, requires: Sequence[str]) -> NextStep:
+    """The answer to a challenge."""
+    wanted = [word for word in requires if word in _PARTS] if "wallet" not in requires else ["wallet"]
+    sends = sorted({_PARTS[word][0] for word in wanted})
+    needs = sorted({_PARTS[word][1] for word in wanted})
+    path = f"/v1/challenges/{challenge_id}/proof"
+    return NextStep("agree as the owner; then make the same call again", "POST", path, needs, sends)
+
+
+def lost(environment: str) -> NextStep:
+    """The way back of who is asked for a factor that he has lost."""
+    step = recover(password=True)
+    return msgspec.structs.replace(step, does=f"{step.does}, that of {environment} being lost")
+
+
+_PARTS: Final = {
+    "totp": ("code", Need.AUTHENTICATOR),
+    "wallet": ("code", Need.AUTHENTICATOR),
+    "password": ("password", Need.PASSWORD),
+}
+
+Way = Callable[[Mapping[str, object]], Sequence[NextStep]]
+
+# The way on from a refusal, by its reason. What is not here has none but to look at what was sent.
+AFTER: Final[Mapping[Reason, Way]] = {
+    Reason.NOT_AUTHENTICATED: lambda _: (SIGN_IN, FORGOTTEN),
+    Reason.SIGN_IN_FAILED: lambda _: (FORGOTTEN,),
+    Reason.LOGIN_CHALLENGE_OPEN: lambda _: (LOGIN_CODE, LOST),
+    Reason.RECOVERY_ONLY: lambda _: (recover(password=False), SIGN_IN),
+    Reason.PASSWORD_TOO_OLD: lambda _: (SIGN_IN,),
+    Reason.NO_USABLE_FACTOR: lambda _: (recover(password=True),),
+    Reason.FACTOR_DISABLED: lambda _: (recover(password=True),),
+    Reason.ENROLMENT_REQUIRED: lambda facts: (bind(str(facts.get("environment"))),),
+}
+
+
+def after(reason: Reason, facts: Mapping[str, object]) -> list[NextStep]:
+    """What can be done about a refusal."""
+    way = AFTER.get(reason)
+    return [] if way is None else list(way(facts))
