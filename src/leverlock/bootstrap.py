@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,13 @@ from leverlock import logs
 from leverlock.addresses import approval_url, public_bases, public_url, reached_at
 from leverlock.admin.desk import Desk, VenueFindings
 from leverlock.app.alarms import report_broken
-from leverlock.app.case_link import completed
 from leverlock.checkpoints import CheckpointMaker
 from leverlock.config import Settings
 from leverlock.documents.vault import Vault
 from leverlock.domain.api_key import KeyAlgorithm
-from leverlock.domain.messages import Channel
-from leverlock.messengers.completing import Completing
 from leverlock.policy_holder import PolicyHolder
 from leverlock.policy_office import StartRefused, read_policy, take_office
-from leverlock.ports import Messenger, World
+from leverlock.ports import World
 from leverlock.serving import (
     CannotListen,
     Listener,
@@ -240,11 +237,16 @@ async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack)
     """Rings and notices, checkpoints, the sweep. Another process on the same store may be doing them: then it waits."""
     from leverlock.background import Background, standard_chores
     from leverlock.clock_watch import ClockWatch
+    from leverlock.delivery import CannotDeliver, open_messengers
     from leverlock.desk_chores import desk_chores
     from leverlock.messengers.outbox import Outbox
 
     settings = services.settings
-    outbox = Outbox(services.store, await _messengers(services, stack), clock=services.clock)
+    try:
+        messengers = await open_messengers(settings, services.world, services.clock, stack)
+    except CannotDeliver as problem:
+        raise StartRefused(str(problem)) from None
+    outbox = Outbox(services.store, messengers, clock=services.clock)
     lock_file = settings.store.path.with_name(settings.store.path.name + ".turn")
     watch, checkpoints = ClockWatch(services.store, services.clock), services.checkpoints()
     chores = standard_chores(services.store, services.world, outbox=outbox, checkpoints=checkpoints, watch=watch)
@@ -252,41 +254,6 @@ async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack)
     background = Background(chores, clock=services.clock, lock_file=lock_file)
     background.start()
     stack.push_async_callback(background.stop)
-
-
-async def _messengers(services: Services, stack: AsyncExitStack) -> dict[Channel, Messenger]:
-    from leverlock.messengers.destinations import Destinations
-    from leverlock.messengers.email import EmailMessenger, EmailSettings, Tls
-    from leverlock.messengers.webhook import WebhookMessenger
-    from leverlock.messengers.webhook_secret import webhook_secret
-
-    smtp, hooks = services.settings.smtp, services.settings.webhook
-    sealer = services.world.sealer
-    webhook = WebhookMessenger(
-        destinations=Destinations(frozenset(hooks.hosts), hooks.allow_private),
-        secret_of=lambda account_id: webhook_secret(sealer, account_id),
-        clock=services.clock,
-        connect_timeout=hooks.connect_seconds,
-        timeout=hooks.timeout_seconds,
-    )
-    stack.push_async_callback(webhook.close)
-    found: dict[Channel, Messenger] = {Channel.WEBHOOK: webhook}
-    if smtp.host is not None and smtp.sender is not None:
-        mail = EmailSettings(
-            host=smtp.host,
-            port=smtp.port,
-            sender=smtp.sender,
-            tls=Tls(smtp.tls),
-            username=smtp.username,
-            password=None if smtp.password is None else smtp.password.get_secret_value(),
-            ca_file=smtp.ca_file,
-            timeout=smtp.timeout_seconds,
-        )
-        try:
-            found[Channel.EMAIL] = EmailMessenger(mail, issuer=services.world.issuer)
-        except (ValueError, OSError) as problem:
-            raise StartRefused(f"mail cannot be sent with these settings: {problem}") from None
-    return {channel: Completing(messenger, partial(completed, sealer)) for channel, messenger in found.items()}
 
 
 class _Meter:

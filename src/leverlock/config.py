@@ -10,88 +10,38 @@ from and the reason. Relative paths start at the directory of the settings file.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
-    SecretStr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
+from leverlock.channel_settings import Chat, Smtp, Webhook
 from leverlock.domain.limits import BOUNDS, Limits
 from leverlock.domain.totp import Window
+from leverlock.setting_kinds import (
+    FilePath,
+    Origin,
+    Port,
+    Seconds,
+    Section,
+    SeveralProblems,
+    is_loopback,
+    resolved,
+    whole,
+)
 
 SHIPPED_POLICIES = ("literal", "trader")
 SOCKET_PATH_MAX = 100  # bytes; Linux allows 107 in a socket address
-
-
-class SeveralProblems(ValueError):
-    """More than one thing is wrong in one section: (setting, reason) pairs, so that each is named on its own."""
-
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{name}: {reason}" for name, reason in problems))
-        self.problems = problems
-
-
-def _resolved(path: Path, info: ValidationInfo) -> Path:
-    base: Path = (info.context or {}).get("base", Path.cwd())
-    return (base / path.expanduser()).absolute()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address never leaves this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _whole(value: Any) -> Any:
-    # pydantic would take `true` for 1 and 8080.0 for 8080.
-    if isinstance(value, bool | float):
-        raise ValueError("expected a whole number")
-    return value
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("expected an address such as https://futures.example.com")
-    if url != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError("expected scheme and host only, without a path or a trailing slash")
-    return url
-
-
-def _words(value: Any) -> Any:
-    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
-
-
-FilePath = Annotated[Path, AfterValidator(_resolved)]
-Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_whole)]
-Seconds = Annotated[float, Field(gt=0, le=120)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]  # in the environment: separated by commas
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, nothing unknown, defaults checked like anything else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
 class Server(Section):
@@ -162,42 +112,6 @@ class Recovery(Section):
     )
 
 
-class Smtp(Section):
-    """Mail to the owners. Without a host there is none."""
-
-    host: str | None = Field(None, description="The mail server; no mail is sent without one.")
-    port: Port = Field(587, description="Its port.")
-    tls: Literal["starttls", "implicit", "unsafe_none"] = Field(
-        "starttls", description="How the connection is protected; unsafe_none is for a relay on this machine."
-    )
-    ca_file: FilePath | None = Field(None, description="PEM authorities to trust instead of the system's.")
-    username: str | None = Field(None, description="Name to sign in with at the mail server.")
-    password: SecretStr | None = Field(None, description="Password to sign in with at the mail server.")
-    sender: str | None = Field(None, description="The From address: one address, without a name.")
-    timeout_seconds: Seconds = Field(10.0, description="How long one delivery may take.")
-
-    @model_validator(mode="after")
-    def _can_send(self) -> Smtp:
-        if self.host is not None and self.sender is None:
-            raise SeveralProblems([("sender", "mail needs a From address")])
-        if self.tls == "unsafe_none" and self.host is not None and not is_loopback(self.host):
-            raise SeveralProblems([("tls", "mail to another machine goes over starttls or implicit TLS")])
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password belong together")
-        return self
-
-
-class Webhook(Section):
-    """Notices to the owners' own programs, signed as Standard Webhooks say, with a secret per account."""
-
-    hosts: Words = Field((), description="When not empty, the only host names that may be called.")
-    allow_private: bool = Field(
-        False, description="Also call addresses that are not public, and plain http; for your own network."
-    )
-    connect_seconds: Seconds = Field(3.0, description="Time to get a connection.")
-    timeout_seconds: Seconds = Field(10.0, description="How long one delivery may take.")
-
-
 class Venue(Section):
     """How the gateway reaches the venues."""
 
@@ -207,7 +121,7 @@ class Venue(Section):
     ca_file: FilePath | None = Field(None, description="PEM authorities to trust instead of the system's.")
     connect_seconds: Seconds = Field(3.0, description="Time to get a connection.")
     total_seconds: Seconds = Field(10.0, description="Time for a whole call; after it the outcome is unknown.")
-    connections: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_whole)] = Field(
+    connections: Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole)] = Field(
         100, description="Most connections at a time."
     )
     unsafe_plain_http: bool = Field(False, description="Allow http to a venue beyond the loopback.")
@@ -320,6 +234,7 @@ class Settings(Section):
     recovery: Recovery = _SECTION
     smtp: Smtp = _SECTION
     webhook: Webhook = _SECTION
+    chat: Chat = _SECTION
     venue: Venue = _SECTION
     logging: Logging = _SECTION
     checkpoint: Checkpoint = _SECTION
@@ -337,4 +252,4 @@ class Settings(Section):
     @field_validator("policy")
     @classmethod
     def _shipped_or_a_file(cls, policy: str, info: ValidationInfo) -> str:
-        return policy if policy in SHIPPED_POLICIES else str(_resolved(Path(policy), info))
+        return policy if policy in SHIPPED_POLICIES else str(resolved(Path(policy), info))

@@ -15,8 +15,9 @@ from typing import Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from leverlock.config import Section, Settings, SeveralProblems
+from leverlock.config import Settings
 from leverlock.domain.limits import Limits
+from leverlock.setting_kinds import Section, SeveralProblems
 
 PREFIX: Final = "LEVERLOCK__"
 POINTER: Final = "LEVERLOCK_CONFIG"

@@ -111,4 +111,6 @@ def _answer(status: int, text: bytes) -> dict[str, Any]:
     if "retry_after" in document:
         sentence += f" Try again in {document['retry_after']} s."
     facts = {"status": status, "type": document.get("type")}
+    if "challenge" in document:
+        facts["challenge"] = document["challenge"]
     raise CommandError(sentence, exit_code=Exit.UNAVAILABLE if status >= 500 else Exit.REFUSED, facts=facts)

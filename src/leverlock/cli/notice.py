@@ -16,8 +16,10 @@ app = typer.Typer(help="Where an owner is rung for a challenge and told of secur
 @app.command("set")
 def set_(
     account: Account,
-    channel: Annotated[str, typer.Argument(help="email or webhook.")],
-    target: Annotated[str, typer.Argument(help="Mail address, or https address of a webhook.")],
+    channel: Annotated[str, typer.Argument(help="email, webhook or chat.")],
+    target: Annotated[
+        str, typer.Argument(help="Mail address, https address of a webhook, or a chat service's, such as tgram://…")
+    ],
     config: Config = None,
     as_json: Json = False,
 ) -> None:

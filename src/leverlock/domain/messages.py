@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from leverlock.domain.errors import Reason, Refused
 
 _MAIL: Final = re.compile(r"[^\s@:<>]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
+_CHAT = re.compile(r"[a-z][a-z0-9+.-]{1,31}://[!-~]{1,2000}")
 
 
 class Channel(StrEnum):
@@ -18,12 +19,15 @@ class Channel(StrEnum):
 
     EMAIL = "email"
     WEBHOOK = "webhook"
+    CHAT = "chat"  # a service that Apprise knows
 
 
 def must_be_target(channel: Channel, target: str) -> None:
     """Raises Refused(MALFORMED) for what is no address of this channel; whether it may be called is judged later."""
     if channel is Channel.EMAIL and _MAIL.fullmatch(target) is None:
         raise Refused(Reason.MALFORMED, "expected a mail address such as owner@example.com", field="target")
+    if channel is Channel.CHAT and _CHAT.fullmatch(target) is None:
+        raise Refused(Reason.MALFORMED, "expected the address of a chat service, such as tgram://…", field="target")
     if channel is Channel.WEBHOOK and not _is_webhook(target):
         raise Refused(Reason.MALFORMED, "expected an https address without user or password", field="target")
 
@@ -53,7 +57,7 @@ class AddressState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a channel reaches one account: a mail address or a URL.
+    """Where a channel reaches one account: a mail address, a URL, or the address of a chat service.
 
     `until`: when a named or leaving one is over. `replaces`: the address that leaves once a named one serves.
     """
