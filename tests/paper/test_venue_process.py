@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,21 @@ def test_a_restart_keeps_balances_orders_positions_settings_and_prices(tmp_path:
         opened = venue.signed(key, "GET", "/fapi/v1/openOrders").json
         assert [row["price"] for row in opened] == ["50000.0"]
         assert venue.public("/fapi/v1/premiumIndex", symbol="BTCUSDT").json["markPrice"] == "61000.00000000"
+
+
+def test_a_file_of_the_first_layout_goes_on(tmp_path: Path) -> None:
+    """Columns that came later are added, and a key of before has none of the rights that came with them."""
+    file = tmp_path / "paper.sqlite"
+    venue = PaperVenue(tmp_path, database=str(file))
+    with venue:
+        account = venue.create_account({"margin": {"USDT": "10"}})
+        key = venue.create_key(account)
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript("ALTER TABLE api_keys DROP COLUMN margin; ALTER TABLE accounts DROP COLUMN delta_mode;")
+    with venue:
+        assert venue.signed(key, "GET", "/sapi/v1/account/apiRestrictions").json["enableMargin"] is False
+        assert venue.signed(key, "GET", "/sapi/v1/portfolio/delta-mode").json == {"deltaEnabled": False}
+        assert venue.account(venue.create_account())["balances"]
 
 
 def test_one_seed_is_one_history_and_another_seed_another(tmp_path: Path) -> None:
