@@ -32,6 +32,13 @@ RECOVERING = {
     ("POST", "/v1/environments/{environment}/authenticators"),
     ("POST", "/v1/environments/{environment}/authenticators/{id}/confirmation"),
     ("POST", "/v1/challenges/{id}/proof"),
+    # The way back of who has lost his codes as well: he asks for help, and people decide.
+    ("POST", "/v1/recovery-cases"),
+    ("GET", "/v1/recovery-cases"),
+    ("GET", "/v1/recovery-cases/{id}"),
+    ("POST", "/v1/recovery-cases/{id}/documents"),
+    ("POST", "/v1/recovery-cases/{id}/submission"),
+    ("DELETE", "/v1/recovery-cases/{id}"),
 }
 
 
@@ -107,9 +114,11 @@ def by_mail(owner: Owner) -> str:
 
 def filled(endpoint: Endpoint) -> str:
     prefix = {"addresses": "adr", "challenges": "ch", "authenticators": "au", "keys": "key", "changes": "chg"}
-    path = endpoint.path.replace("{environment}", "futures")
-    for segment, name in prefix.items():
+    path = endpoint.path.replace("{environment}", "futures").replace("{subject}", "system")
+    for segment, name in (*prefix.items(), ("recovery-cases", "case")):
         path = path.replace(f"{segment}/{{id}}", f"{segment}/{make_id(name, bytes(16))}")
+    for parameter, name in (("account", "acc"), ("case", "case"), ("document", "doc"), ("proposal", "prop")):
+        path = path.replace(f"{{{parameter}}}", make_id(name, bytes(16)))
     return path
 
 

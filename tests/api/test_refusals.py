@@ -13,9 +13,9 @@ import pytest
 
 from api_deployment import PASSWORD, POLICIES, Deployment, Reply, order
 from leverlock.api.app import ENDPOINTS
-from leverlock.api.door import Door
+from leverlock.api.door import Door, Routes
 from leverlock.api.endpoint import Endpoint, Who, common_reasons
-from leverlock.api.problems import PROBLEMS, Edge, type_of
+from leverlock.api.problems import PROBLEMS, Edge, EdgeRefused, type_of
 from leverlock.domain.errors import Reason
 from leverlock.domain.ids import make_id
 from leverlock.domain.roles import Role, may
@@ -395,6 +395,17 @@ def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
         assert caplog.records[-1].correlation == number  # type: ignore[attr-defined]
         assert "canary" in caplog.text
     assert owner.call("GET", "/v1/environments").status == 200
+
+
+def test_the_table_s_own_words_for_a_parameter_are_no_path(deployment: Deployment) -> None:
+    """`{id}` is how a row says that something stands there; as a path it is none."""
+    owner = deployment.owner()
+    for endpoint in ENDPOINTS:
+        if endpoint.parameters and not endpoint.takes:
+            with pytest.raises(EdgeRefused) as refused:
+                Routes(ENDPOINTS).find(endpoint.method, endpoint.path.encode())
+            assert refused.value.reason is Edge.NO_SUCH_PATH
+    assert owner.call("GET", "/v1/challenges/{id}").status in (400, 404)
 
 
 def test_every_answer_forbids_caching_and_carries_a_number(deployment: Deployment) -> None:

@@ -6,18 +6,30 @@ import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from leverlock.api import next_steps, sessions
 from leverlock.api.endpoint import ApiParts, Call, Caller, authenticate, must_be_id
-from leverlock.api.views import AccountId, Millis, View
+from leverlock.api.next_steps import NextStep
+from leverlock.api.views import AccountId, Millis, OpenedSession, View
 from leverlock.api.wire import PROSE, Form, prose
 from leverlock.app import recovery_cases
 from leverlock.app.case_desk import document_key
+from leverlock.app.case_return import use_link
 from leverlock.documents.pictures import cleaned, sniffed
 from leverlock.documents.vault import NONCE_BYTES
 from leverlock.domain.environment import Environment
 from leverlock.domain.ids import ID_BYTES, make_id
-from leverlock.domain.recovery_case import MAX_STATEMENT, CaseState, Document, DocumentKind, PictureType, RecoveryCase
+from leverlock.domain.recovery_case import (
+    LIVE,
+    MAX_STATEMENT,
+    CaseState,
+    Document,
+    DocumentKind,
+    PictureType,
+    RecoveryCase,
+)
 from leverlock.ports import Transaction, World
 
 CaseId = Annotated[str, Meta(extra_json_schema={"pattern": "^case_[a-z2-7]{26}$"})]
@@ -49,6 +61,12 @@ class DocumentView(View):
     added_at: Millis
 
 
+class TakenView(DocumentView):
+    """A document was taken; `next` leads back to its case."""
+
+    next: list[NextStep] = msgspec.field(default_factory=list)
+
+
 class CaseView(View, kw_only=True):
     """A recovery case. `ready_at`: when its day is over; `next`: what its owner can do now."""
 
@@ -64,29 +82,21 @@ class CaseView(View, kw_only=True):
     ready_at: Millis | UnsetType = UNSET
     used_at: Millis | UnsetType = UNSET
     closed_because: str | UnsetType = UNSET
-    next: str
+    next: list[NextStep]
 
 
 class CaseList(View):
+    """Recovery cases. `next`: to open one, where none of its owner's is under way."""
+
     cases: list[CaseView]
-
-
-_NEXT = {
-    CaseState.OPENED: "bring a document of identity and one of ownership, then hand it in: POST …/submission",
-    CaseState.SUBMITTED: "wait for two agents to look at it",
-    CaseState.APPROVED_ONCE: "wait for the second agent",
-    CaseState.WAITING: "wait until `ready_at`; then a link is sent to your addresses",
-    CaseState.READY: "use the link in your mail: POST /v1/recovery-links; an agent sends a new one where it ran out",
-    CaseState.USED: "bind a new authenticator to each lost environment",
-    CaseState.CANCELLED: "nothing; open another one where it was stopped by mistake",
-    CaseState.REFUSED: "nothing; call support",
-    CaseState.EXPIRED: "nothing; open another one",
-}
+    next: list[NextStep] = msgspec.field(default_factory=list)
 
 
 def case_view(tx: Transaction, case: RecoveryCase) -> CaseView:
     """How a case is shown to its owner and to agents alike: no secret is part of it."""
     state = case.state_at(tx.now)
+    documents = tx.documents(case.account_id, case.case_id)
+    brought = frozenset(document.kind for document in documents)
     view = CaseView(
         id=case.case_id,
         account=case.account_id,
@@ -95,9 +105,9 @@ def case_view(tx: Transaction, case: RecoveryCase) -> CaseView:
         state=state.value,
         opened_at=case.opened_at,
         expires_at=case.expires_at,
-        documents=[document_view(one) for one in tx.documents(case.account_id, case.case_id)],
+        documents=[document_view(one) for one in documents],
         approvals=(case.first_by != "") + (case.second_by != ""),
-        next=_NEXT[state],
+        next=next_steps.of_case(case, state, brought),
     )
     if case.ready_at:
         view.ready_at = case.ready_at
@@ -132,7 +142,9 @@ def open_case(tx: Transaction, world: World, caller: Caller, call: Call) -> Case
 
 
 def list_cases(tx: Transaction, _world: World, caller: Caller, _call: Call) -> CaseList:
-    return CaseList([case_view(tx, case) for case in tx.recovery_cases(caller.account_id)])
+    cases = tx.recovery_cases(caller.account_id)
+    under_way = any(case.state_at(tx.now) in LIVE for case in cases)
+    return CaseList([case_view(tx, case) for case in cases], [] if under_way else [next_steps.CASE])
 
 
 def show(tx: Transaction, _world: World, caller: Caller, call: Call) -> CaseView:
@@ -152,17 +164,19 @@ def cancel(tx: Transaction, world: World, caller: Caller, call: Call) -> CaseVie
     return case_view(tx, case)
 
 
-async def add_document(parts: ApiParts, call: Call) -> DocumentView:
+async def add_document(parts: ApiParts, call: Call) -> TakenView:
     """Take a document: the case is looked at, the picture cleaned, the file written, and then it is noted."""
 
-    return await take_document(parts, call, _own)
+    taken = await take_document(parts, call, _own)
+    taken.next = [next_steps.look_at_case(call.path["id"])]
+    return taken
 
 
 def _own(_tx: Transaction, caller: Caller, call: Call) -> tuple[str, str]:
     return caller.account_id, must_be_id("case", call.path["id"])
 
 
-async def take_document(parts: ApiParts, call: Call, place: Place) -> DocumentView:
+async def take_document(parts: ApiParts, call: Call, place: Place) -> TakenView:
     """The same for a case that `place` names and that its caller may bring documents to.
 
     Nothing stays of a document that is refused: the file is written last, and removed where noting it fails.
@@ -193,13 +207,10 @@ async def take_document(parts: ApiParts, call: Call, place: Place) -> DocumentVi
         0,
     )
 
-    def note(tx: Transaction) -> DocumentView:
+    def note(tx: Transaction) -> TakenView:
         place(tx, authenticate(tx, world, call), call)
         recovery_cases.add_document(tx, world, document=document)
-        (noted,) = [
-            one for one in tx.documents(case.account_id, case.case_id) if one.document_id == document.document_id
-        ]
-        return document_view(noted)
+        return TakenView(document.document_id, document.kind.value, picture.value, document.size, tx.now)
 
     await asyncio.to_thread(parts.vault.put, document, key, plain)
     try:
@@ -207,6 +218,13 @@ async def take_document(parts: ApiParts, call: Call, place: Place) -> DocumentVi
     except BaseException:
         await asyncio.shield(asyncio.to_thread(parts.vault.remove, document))
         raise
+
+
+def follow_link(tx: Transaction, world: World, _caller: Caller, call: Call) -> OpenedSession:
+    signed, environments = use_link(tx, world, token=call.body.token)
+    opened = sessions.opened_view(world, signed)
+    opened.next = [next_steps.bind(environment) for environment in environments]
+    return opened
 
 
 def in_prepare(*_: Any) -> Any:

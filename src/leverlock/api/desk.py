@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from leverlock.api.cases import CaseForm, CaseList, CaseView, DocumentView, case_view, take_document
+from leverlock.api.cases import CaseForm, CaseList, CaseView, TakenView, case_view, take_document
 from leverlock.api.endpoint import ApiParts, Call, Caller, RawAnswer, must_be_id
 from leverlock.api.views import AccountId, Millis, View
 from leverlock.api.wire import PROSE, Form, prose
@@ -153,7 +153,7 @@ def show_case(tx: Transaction, _world: World, caller: Caller, call: Call) -> Cas
     return case_view(tx, case)
 
 
-async def add_document(parts: ApiParts, call: Call) -> DocumentView:
+async def add_document(parts: ApiParts, call: Call) -> TakenView:
     return await take_document(parts, call, _opened_here)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from leverlock.api import cases, desk, proposals
-from leverlock.api.cases import PICTURES, CaseForm, CaseList, CaseView, DocumentQuery, DocumentView
+from leverlock.api.cases import PICTURES, CaseForm, CaseList, CaseView, DocumentQuery, TakenView
 from leverlock.api.desk import (
     CasesQuery,
     DeskAccountView,
@@ -26,6 +26,8 @@ from leverlock.api.proposals import (
     ProposalView,
     RoleForm,
 )
+from leverlock.api.recovery import LinkForm
+from leverlock.api.views import OpenedSession
 from leverlock.domain.errors import Reason
 from leverlock.domain.roles import Permission
 
@@ -39,37 +41,43 @@ _PROPOSAL: Final = "/v1/operator/accounts/{subject}/proposals/{proposal}"
 RECOVERY_CASES: Final = (
     Endpoint(
         method="POST", path="/v1/recovery-cases", summary="Say which authenticators were lost",
-        who=Who.OWNER, body=CaseForm, answer=CaseView, status=201, remembered=True,
+        who=Who.RECOVERER, body=CaseForm, answer=CaseView, status=201, remembered=True,
         reasons=_OPENING,
         work=cases.open_case, read=cases.canonical,
     ),
     Endpoint(
         method="GET", path="/v1/recovery-cases", summary="List this account's recovery cases",
-        who=Who.OWNER, answer=CaseList,
+        who=Who.RECOVERER, answer=CaseList,
         work=cases.list_cases,
     ),
     Endpoint(
         method="GET", path="/v1/recovery-cases/{id}", summary="Show a recovery case, and what comes next",
-        who=Who.OWNER, answer=CaseView,
+        who=Who.RECOVERER, answer=CaseView,
         work=cases.show,
     ),
     Endpoint(
         method="POST", path="/v1/recovery-cases/{id}/documents", summary="Bring a document: the body is the picture",
-        who=Who.OWNER, query=DocumentQuery, takes=PICTURES, answer=DocumentView, status=201,
+        who=Who.RECOVERER, query=DocumentQuery, takes=PICTURES, answer=TakenView, status=201,
         reasons=(R.CASE_STATE, R.TOO_MANY_DOCUMENTS),
         work=cases.in_prepare, prepare=cases.add_document,
     ),
     Endpoint(
         method="POST", path="/v1/recovery-cases/{id}/submission", summary="Hand the case to the desk",
-        who=Who.OWNER, answer=CaseView, remembered=True,
+        who=Who.RECOVERER, answer=CaseView, remembered=True,
         reasons=(R.CASE_STATE, R.DOCUMENTS_MISSING, R.ACCOUNT_LOCKED),
         work=cases.submit,
     ),
     Endpoint(
         method="DELETE", path="/v1/recovery-cases/{id}", summary="Stop a recovery case for good",
-        who=Who.OWNER, answer=CaseView, remembered=True,
+        who=Who.RECOVERER, answer=CaseView, remembered=True,
         reasons=(R.CASE_STATE,),
         work=cases.cancel,
+    ),
+    Endpoint(
+        method="POST", path="/v1/recovery-links", summary="Follow the link of a case, and bind anew what was lost",
+        who=Who.ANYBODY, body=LinkForm, answer=OpenedSession, status=201, secret=True,
+        reasons=(R.UNKNOWN_ID,),
+        work=cases.follow_link,
     ),
 )
 
@@ -116,7 +124,7 @@ DESK: Final = (
     ),
     Endpoint(
         method="POST", path=_CASE + "/documents", summary="Bring a document to a case opened for somebody",
-        who=Who.OPERATOR, permission=P.OPEN_CASE, query=DocumentQuery, takes=PICTURES, answer=DocumentView, status=201,
+        who=Who.OPERATOR, permission=P.OPEN_CASE, query=DocumentQuery, takes=PICTURES, answer=TakenView, status=201,
         reasons=(R.CASE_STATE, R.TOO_MANY_DOCUMENTS),
         work=cases.in_prepare, prepare=desk.add_document,
     ),

@@ -93,7 +93,9 @@ class Routes:
                 continue
             parameters: dict[str, str] = {}
             for wanted, segment in zip(shape, given, strict=True):
-                if wanted.startswith("{") and _SEGMENT.fullmatch(segment) is not None:
+                if wanted.startswith("{"):
+                    if _SEGMENT.fullmatch(segment) is None:
+                        break
                     parameters[wanted[1:-1]] = segment
                 elif wanted != segment:
                     break

@@ -12,10 +12,11 @@ from msgspec import UNSET
 from leverlock.api import next_steps
 from leverlock.api.challenges import step_up
 from leverlock.api.endpoint import ApiParts, Call, Caller, environment_of, must_be_id
+from leverlock.api.next_steps import NextStep
 from leverlock.api.views import ConfirmedView, EnrolmentView, EnvironmentList, HoldView, environment_view
 from leverlock.app import enrol
 from leverlock.app.decide import Asked
-from leverlock.domain.account import SessionState
+from leverlock.domain.account import Session, SessionState
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.ports import Transaction, World
@@ -90,7 +91,7 @@ def confirm(tx: Transaction, world: World, caller: Caller, call: Call) -> Confir
         done.environment.value,
         list(done.recovery_codes),
         list(done.legacy_keys),
-        [] if caller.owner.state is SessionState.FULL else [next_steps.SIGN_IN],
+        [] if caller.owner.state is SessionState.FULL else _after_recovery(tx, caller.owner),
     )
 
 
@@ -101,3 +102,13 @@ def qr_svg(uri: str) -> str:
         drawn, kind="svg", border=QUIET_ZONE, omitsize=True, dark="#000", light="#fff", xmldecl=False, nl=False
     )
     return drawn.getvalue().decode("utf-8")
+
+
+def _after_recovery(tx: Transaction, session: Session) -> list[NextStep]:
+    """What else a recovery opened to this session is bound first; then its owner signs in anew."""
+    left = [
+        environment
+        for environment in Environment
+        if tx.enrolment_right(session.account_id, session.session_id, environment) is not None
+    ]
+    return [next_steps.bind(environment) for environment in left] or [next_steps.SIGN_IN]

@@ -17,6 +17,7 @@ from msgspec import Meta
 from leverlock.domain.account import Session, SessionState
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason
+from leverlock.domain.recovery_case import LIVE, CaseState, DocumentKind, RecoveryCase
 
 Method = Annotated[str, Meta(pattern="^(GET|POST|DELETE)$")]
 
@@ -31,6 +32,7 @@ class Need(StrEnum):
     RECOVERY_CODE = "recovery_code"
     MAILBOX = "mailbox"
     ADDRESS = "address"  # the new one, where notices shall go
+    DOCUMENTS = "documents"  # pictures of an identity document, and of what shows that the account is his
 
 
 class NextStep(msgspec.Struct, omit_defaults=True):
@@ -60,6 +62,38 @@ NEW_PASSWORD: Final = NextStep(
     "set a new password", "POST", "/v1/password", [Need.AUTHENTICATOR], ["password", "environment"]
 )
 
+CASES: Final = NextStep("look at your recovery cases", "GET", "/v1/recovery-cases")
+CASE: Final = NextStep(
+    "ask support for help, with documents",
+    "POST",
+    "/v1/recovery-cases",
+    [Need.DOCUMENTS],
+    ["environments", "statement"],
+)
+CASE_LINK: Final = NextStep("follow the link", "POST", "/v1/recovery-links", [Need.MAILBOX], ["token"])
+
+
+def look_at_case(case_id: str) -> NextStep:
+    return NextStep("look at the case", "GET", f"/v1/recovery-cases/{case_id}")
+
+
+def of_case(case: RecoveryCase, state: CaseState, brought: frozenset[DocumentKind]) -> list[NextStep]:
+    """The way on of a recovery case, for its owner."""
+    path = f"/v1/recovery-cases/{case.case_id}"
+    if state is CaseState.OPENED:
+        missing = [kind for kind in DocumentKind if kind not in brought]
+        if not missing:
+            return [NextStep("hand the case to the desk", "POST", f"{path}/submission")]
+        return [
+            NextStep(f"bring a document of {kind}", "POST", f"{path}/documents?kind={kind}", [Need.DOCUMENTS])
+            for kind in missing
+        ]
+    if state is CaseState.READY:
+        return [CASE_LINK]
+    if state is CaseState.USED:
+        return [SIGN_IN]
+    return [look_at_case(case.case_id)] if state in LIVE else []
+
 
 def recover(*, password: bool) -> NextStep:
     """The use of a recovery code; with the password typed anew where that of the sign-in does not count."""
@@ -84,7 +118,7 @@ def of_session(session: Session) -> list[NextStep]:
     if session.state is SessionState.LOGIN_CHALLENGE:
         return [LOGIN_CODE, LOST]
     if session.state is SessionState.RECOVERY:
-        return [NEW_PASSWORD] if session.by_mail else [recover(password=False)]
+        return [NEW_PASSWORD if session.by_mail else recover(password=False), CASES, CASE]
     return []
 
 
@@ -116,10 +150,10 @@ AFTER: Final[Mapping[Reason, Way]] = {
     Reason.NOT_AUTHENTICATED: lambda _: (SIGN_IN, FORGOTTEN),
     Reason.SIGN_IN_FAILED: lambda _: (FORGOTTEN,),
     Reason.LOGIN_CHALLENGE_OPEN: lambda _: (LOGIN_CODE, LOST),
-    Reason.RECOVERY_ONLY: lambda _: (recover(password=False), SIGN_IN),
+    Reason.RECOVERY_ONLY: lambda _: (recover(password=False), CASES, CASE, SIGN_IN),
     Reason.PASSWORD_TOO_OLD: lambda _: (SIGN_IN,),
-    Reason.NO_USABLE_FACTOR: lambda _: (recover(password=True),),
-    Reason.FACTOR_DISABLED: lambda _: (recover(password=True),),
+    Reason.NO_USABLE_FACTOR: lambda _: (recover(password=True), CASES, CASE),
+    Reason.FACTOR_DISABLED: lambda _: (recover(password=True), CASES, CASE),
     Reason.ENROLMENT_REQUIRED: lambda facts: (bind(str(facts.get("environment"))),),
 }
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.api.next_steps import NextStep, after, lost, proof
+from leverlock.api.next_steps import CASE, CASES, NextStep, after, lost, proof
 from leverlock.api.views import ChallengeView
 from leverlock.domain.errors import Reason, Refused
 
@@ -209,7 +209,7 @@ def problem(refused: Refused | EdgeRefused, *, instance: str | None = None) -> P
     document.challenge = facts.get("challenge", msgspec.UNSET)
     if isinstance(document.challenge, ChallengeView):
         challenge = document.challenge
-        document.next = [proof(challenge.id, challenge.requires), lost(challenge.environment)]
+        document.next = [proof(challenge.id, challenge.requires), lost(challenge.environment), CASES, CASE]
     return document
 
 

@@ -36,7 +36,7 @@ def open_case(
     for environment in environments:
         if environment not in on:
             raise Refused(Reason.CONFLICT, f"{environment} is not on for this account, so it cannot be lost")
-    if not tx.addresses(account_id):
+    if not any(address.is_told_at(tx.now) for address in tx.addresses(account_id)):
         raise Refused(Reason.NO_NOTICE_ADDRESS)
     _make_room(tx, world, account_id)
     case_id = make_id("case", world.entropy.bytes(ID_BYTES))

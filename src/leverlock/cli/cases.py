@@ -111,4 +111,4 @@ def case_lines(case: dict[str, Any]) -> list[str]:
     ]
     if "ready_at" in case:
         lines.append(f"  its day is over: {moment(case['ready_at'])} UTC")
-    return [*lines, f"  next: {case['next']}"]
+    return [*lines, *[f"  next: {step['does']}" for step in case["next"]]]

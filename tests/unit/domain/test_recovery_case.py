@@ -64,6 +64,7 @@ def test_what_runs_out_and_what_is_over_stays_over() -> None:
 
 
 @pytest.mark.bar("B36")
+@pytest.mark.bar("B37")
 @pytest.mark.parametrize(
     ("name", "value"),
     [("case_link_ms", 10 * 60_000 + 1), ("case_wait_ms", 86_400_000 - 1), ("policy_wait_ms", 86_400_000 - 1)],
