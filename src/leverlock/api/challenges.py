@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from msgspec import UNSET
@@ -18,6 +19,10 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.metrics import ANSWERS, CHALLENGES
 from leverlock.ports import Transaction, World
 from leverlock.verifiers.password import TooManyWaiting
+
+# As many as there are words in two closed lists; finding a counter costs more than counting.
+_answers = cache(ANSWERS.labels)
+_challenges = cache(CHALLENGES.labels)
 
 BUSY_MS = 1_000  # a turn at hashing comes back within a second
 
@@ -116,19 +121,19 @@ def step_up(tx: Transaction, world: World, call: Call, asked: Asked) -> Refused:
 
 def count_proof(_call: Call, result: Result) -> None:
     if isinstance(result, Refused):
-        ANSWERS.labels(result.reason.value).inc()
+        _answers(result.reason.value).inc()
     elif isinstance(result, Proved):
         whole = sum(one.state == State.APPROVED for one in result.approved)
-        ANSWERS.labels("approved" if whole else "advanced").inc()
-        CHALLENGES.labels(State.APPROVED.value).inc(whole)
+        _answers("approved" if whole else "advanced").inc()
+        _challenges(State.APPROVED.value).inc(whole)
 
 
 def count_denial(_call: Call, result: Result) -> None:
     if result is None:
-        ANSWERS.labels("denied").inc()
-        CHALLENGES.labels(State.DENIED.value).inc()
+        _answers("denied").inc()
+        _challenges(State.DENIED.value).inc()
 
 
 def count_cancel(_call: Call, result: Result) -> None:
     if result is None:
-        CHALLENGES.labels(State.CANCELLED.value).inc()
+        _challenges(State.CANCELLED.value).inc()

@@ -53,19 +53,26 @@ class Answer:
 
 
 class Routes:
-    """The table's paths: exact ones by dictionary, those with a parameter by their segments."""
+    """The table's paths: exact ones by dictionary, those with a parameter by their segments.
+
+    Of the latter only those are looked at that have as many segments and begin alike.
+    """
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._exact: dict[str, dict[str, Endpoint]] = {}
-        self._shaped: list[tuple[tuple[str, ...], dict[str, Endpoint]]] = []
+        self._shaped: dict[tuple[int, str], list[tuple[tuple[str, ...], dict[str, Endpoint]]]] = {}
         for endpoint in endpoints:
             if not endpoint.parameters:
                 self._exact.setdefault(endpoint.path, {})[endpoint.method] = endpoint
                 continue
-            methods = next((found for shape, found in self._shaped if shape == endpoint.segments), None)
+            place = _place(endpoint.segments)
+            if "{" in place[1]:
+                raise ValueError(f"{endpoint.path}: a path begins with words")
+            alike = self._shaped.setdefault(place, [])
+            methods = next((found for shape, found in alike if shape == endpoint.segments), None)
             if methods is None:
                 methods = {}
-                self._shaped.append((endpoint.segments, methods))
+                alike.append((endpoint.segments, methods))
             methods[endpoint.method] = endpoint
 
     def find(self, method: str, raw_path: bytes) -> tuple[Endpoint, dict[str, str]]:
@@ -88,9 +95,7 @@ class Routes:
 
     def _match(self, path: str) -> tuple[dict[str, Endpoint], dict[str, str]]:
         given = path.split("/")[1:]
-        for shape, methods in self._shaped:
-            if len(shape) != len(given):
-                continue
+        for shape, methods in self._shaped.get(_place(given), ()):
             parameters: dict[str, str] = {}
             for wanted, segment in zip(shape, given, strict=True):
                 if wanted.startswith("{"):
@@ -102,6 +107,10 @@ class Routes:
             else:
                 return methods, parameters
         raise EdgeRefused(Edge.NO_SUCH_PATH)
+
+
+def _place(segments: Sequence[str]) -> tuple[int, str]:
+    return len(segments), "/".join(segments[: 1 if len(segments) < 3 else 2])
 
 
 class Door:

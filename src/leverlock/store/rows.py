@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from leverlock.domain.account import Account, AccountState, Session, SessionState
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState, Upstream
@@ -25,15 +27,32 @@ from leverlock.domain.roles import Operator, Role
 Row = tuple[Any, ...]
 
 
+E = TypeVar("E", bound=StrEnum)
+
+
+def _members(kind: type[E]) -> Callable[[str], E]:
+    """The members of `kind` by their words; to call the class for one costs thirty times as much."""
+    return {member.value: member for member in kind}.__getitem__
+
+
+_environment = _members(Environment)
+_state = _members(State)
+_account_state = _members(AccountState)
+_session_state = _members(SessionState)
+_key_state = _members(KeyState)
+_authenticator_kind = _members(AuthenticatorKind)
+_authenticator_state = _members(AuthenticatorState)
+
+
 def account(row: Row) -> Account:
     account_id, login, state, password_hash, wrong_at, chain_seq, chain_head, reserve_at = row
     budget, reserve = AccountBudget.from_bytes(wrong_at), Reserve.from_bytes(reserve_at)
-    return Account(account_id, login, AccountState(state), password_hash, budget, chain_seq, chain_head, reserve)
+    return Account(account_id, login, _account_state(state), password_hash, budget, chain_seq, chain_head, reserve)
 
 
 def session(row: Row) -> Session:
     account_id, session_id, state, created_at, last_seen_at, password_at, by_mail = row
-    return Session(account_id, session_id, SessionState(state), created_at, last_seen_at, password_at, bool(by_mail))
+    return Session(account_id, session_id, _session_state(state), created_at, last_seen_at, password_at, bool(by_mail))
 
 
 def authenticator(row: Row) -> Authenticator:
@@ -42,9 +61,9 @@ def authenticator(row: Row) -> Authenticator:
     return Authenticator(
         account_id,
         authenticator_id,
-        Environment(environment),
-        AuthenticatorKind(kind),
-        AuthenticatorState(state),
+        _environment(environment),
+        _authenticator_kind(kind),
+        _authenticator_state(state),
         generation,
         SealedSecret(key_version, nonce, ciphertext),
         created_at,
@@ -79,7 +98,7 @@ def challenge(row: Row) -> Challenge:
     return Challenge(
         account_id,
         challenge_id,
-        Environment(environment),
+        _environment(environment),
         principal,
         action,
         intent,
@@ -88,7 +107,7 @@ def challenge(row: Row) -> Challenge:
         _requirement(requirement),
         _rules(rules),
         policy_version,
-        State(state),
+        _state(state),
         created_at,
         expires_at,
         wrong_answers,
@@ -108,7 +127,7 @@ def api_key(row: Row) -> ApiKey:
         name,
         label,
         KeyAlgorithm(algorithm),
-        KeyState(state),
+        _key_state(state),
         upstream_id,
         created_at,
         bool(legacy),
@@ -156,7 +175,7 @@ def message(row: Row) -> Message:
 
 def hold(row: Row) -> Hold:
     environment, scope, until = row
-    return Hold(Environment(environment), HoldScope(scope), until)
+    return Hold(_environment(environment), HoldScope(scope), until)
 
 
 def pending_change(row: Row) -> PendingChange:
@@ -176,7 +195,7 @@ def pending_change(row: Row) -> PendingChange:
 
 def operator(row: Row) -> Operator:
     account_id, login, role, since, state = row
-    return Operator(account_id, login, Role(role), since, active=AccountState(state) is AccountState.ACTIVE)
+    return Operator(account_id, login, Role(role), since, active=_account_state(state) is AccountState.ACTIVE)
 
 
 def recovery_case(row: Row) -> RecoveryCase:
@@ -185,7 +204,7 @@ def recovery_case(row: Row) -> RecoveryCase:
     return RecoveryCase(
         account_id,
         case_id,
-        tuple(Environment(word) for word in environments.split()),
+        tuple(_environment(word) for word in environments.split()),
         statement,
         CaseState(state),
         opened_by,
