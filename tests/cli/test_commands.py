@@ -33,13 +33,14 @@ EVERY = dict(commands())
 def test_the_commands_are_these() -> None:
     assert sorted(EVERY) == [
         "account create", "account list", "account lock", "account unlock", "approve", "audit verify",
-        "case cancel", "case open", "case show",
+        "case cancel", "case open", "case return", "case show",
         "clock reset", "clock show", "config check",
         "config schema", "config show", "demo",
         "desk add", "desk agree", "desk approve", "desk case", "desk cases", "desk decline", "desk find", "desk link",
         "desk lock", "desk open", "desk proposals", "desk refuse", "desk role", "desk submit", "desk unlock",
         "desk view", "doctor", "enrol", "healthcheck", "init", "integrator create",
         "integrator list", "integrator revoke", "key create", "key list", "key revoke", "keyring init",
+        "keyring retire", "keyring rotate", "keyring show",
         "notice list", "notice set",
         "operator approve", "operator create", "operator list", "operator role",
         "policy approve", "policy check", "policy proposals", "policy propose", "policy refuse", "policy show", "serve",

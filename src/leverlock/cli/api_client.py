@@ -58,6 +58,17 @@ class ApiClient:
         self._token = opened["token"]
         return str(opened["state"])
 
+    def say_lost(self) -> None:
+        """Say that the login authenticator is lost: the session can do nothing but recover from then on."""
+        self.call("POST", "/v1/sessions/current/recovery")
+
+    def follow_link(self, link: str) -> dict[str, Any]:
+        """Open the session at the end of a recovery case. Raises CommandError."""
+        assert not self._probe
+        opened = self.call("POST", "/v1/recovery-links", {"token": link})
+        self._token = opened["token"]
+        return opened
+
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call; its JSON answer. Raises CommandError with what the problem document says."""
         payload = None if body is None else json.dumps(body).encode()

@@ -42,14 +42,11 @@ def enrol(
     """
     with ApiClient(api_url or api_address(config)) as api:
         sign_in(api, login, password_file, login_code_file)
-        started = _started(api, environment)
-        _show(started)
-        path = f"/v1/environments/{environment}/authenticators/{started['authenticator']}/confirmation"
-        confirmed = _confirmed(api, path)
+        confirmed = bind(api, environment)
         codes = confirmed["recovery_codes"]
         done = {"environment": environment.value, "state": "on", "recovery_codes": codes}
         done["legacy_keys"] = confirmed["legacy_keys"]
-        lines = [f"{environment.label} is protected.", *([] if not codes else [_KEEP, *codes])]
+        lines = bound_lines(environment, codes)
         if confirmed["legacy_keys"]:
             lines += ["", "Keys that existed before go on unchallenged; `leverlock key revoke` ends one:"]
             lines += confirmed["legacy_keys"]
@@ -57,6 +54,18 @@ def enrol(
 
 
 _KEEP = "Recovery codes, shown this once; keep them where the phone is not:"
+
+
+def bound_lines(environment: Environment, codes: list[str]) -> list[str]:
+    return [f"{environment.label} is protected.", *([] if not codes else [_KEEP, *codes])]
+
+
+def bind(api: ApiClient, environment: Environment) -> dict[str, Any]:
+    """Show a fresh secret and take the app's first code; what the confirmation answered."""
+    started = _started(api, environment)
+    _show(started)
+    path = f"/v1/environments/{environment}/authenticators/{started['authenticator']}/confirmation"
+    return _confirmed(api, path)
 
 
 def _started(api: ApiClient, environment: Environment) -> dict[str, Any]:

@@ -43,6 +43,18 @@ TITLES: Final[dict[str, str]] = {
     "key.legacy_ends": "API keys of your account will soon be asked for a code, like every other",
     "key.legacy_date_removed": "API keys of your account go on without a code until you edit them",
     "key.legacy_ended": "API keys of your account are asked for a code now, like every other",
+    "recovery_case.opened": "Somebody asked support to recover your account",
+    "recovery_case.submitted": "A recovery of your account was handed to support, with documents",
+    "recovery_case.approved": "Two agents approved the recovery of your account; it waits for a day",
+    "recovery_case.ready": "The recovery of your account is ready; a link is on its way to you",
+    "recovery_case.used": "The link of the recovery was followed; new authenticators may be bound now",
+    "recovery_case.cancelled": "The recovery of your account was stopped for good",
+    "recovery_case.refused": "Support refused the recovery of your account",
+    "recovery_case.expired": "The recovery of your account ran out",
+    "account.locked": "Your account was locked; only cancels pass",
+    "account.unlocked": "Your account goes on",
+    "operator.role_changed": "The role of your account at the desk was changed",
+    "policy.looser": "From tomorrow less will be demanded for some actions of your account",
     "seal.broken": "A stored secret of your account was damaged or replaced, and is not accepted any more",
 }
 
@@ -52,6 +64,11 @@ FOR_ITS_READER: Final[dict[str, tuple[str, str, str]]] = {
         "Set a new password",
         "token",
         "Give it where you asked for it, within ten minutes. A code of your authenticator app is asked for there too.",
+    ),
+    "recovery_case.link": (
+        "Bind a new authenticator",
+        "link",
+        "Give it where you asked for help (`leverlock case return`), within ten minutes. It is good once.",
     ),
     "address.confirm": (
         "Confirm this address",
