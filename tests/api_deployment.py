@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from leverlock.domain.policy import Policy
 from leverlock.domain.policy_file import load_policy
 from leverlock.domain.totp import hotp, step_at
 from leverlock.ports import World
+from leverlock.ports_sms import SmsTerms
 from leverlock.store.host import SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.snapshot import Snapshot
@@ -233,7 +235,14 @@ def order(quantity: str = "1", leverage: int | None = 75, **fields: Any) -> dict
 class Deployment:
     """Everything joined as a deployment joins it, on files under `root`."""
 
-    def __init__(self, root: Path, *, policy: str = "literal", limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        policy: str = "literal",
+        limits: Limits | None = None,
+        sms: Callable[[KeyringSealer], SmsTerms] | None = None,
+    ) -> None:
         self.clock = SetClock()
         self.path = root / "leverlock.db"
         self.limits = limits or Limits()
@@ -253,6 +262,7 @@ class Deployment:
             totp=TotpVerifier(self.sealer, window=self.limits.totp_window),
             issuer="Acme",
             approval_url="http://127.0.0.1:8741/challenges/{challenge}",
+            sms=None if sms is None else sms(self.sealer),
         )
         self.now(lambda tx: tx.set_setting("policy_version", self.policy.version))
         self.pool = ThreadPoolExecutor(1)

@@ -36,6 +36,9 @@ class Factor:
     last_step: int = -1
     streak: int = 0
     blocked_until: int = 0
+    confirmed: bool = False
+    usable_at: int = 0
+    backup: bool = False
 
 
 @dataclass
@@ -162,6 +165,12 @@ class AccountState:
         assert step > factor.last_step, "a step was accepted twice, or time ran back"
         factor.last_step, factor.streak, factor.blocked_until = step, 0, 0
 
+    def forgive(self, authenticator_id: str) -> None:
+        factor = self.factors[authenticator_id]
+        assert factor.state == "active"
+        assert factor.backup, "a number approved that its owner had not switched on"
+        factor.streak, factor.blocked_until = 0, 0
+
     def fence(self, told: dict[str, Any]) -> None:
         assert not [1 for state, _ in self.challenges.values() if state in ("pending", "approved")]
         assert set(self.sessions.values()) <= {"ended"}
@@ -228,7 +237,9 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
     elif kind is EventKind.CHALLENGE_APPROVED:
         for challenge_id in told["challenges"]:
             account.move(challenge_id, State.APPROVED)
-        if "authenticator" in told:
+        if told.get("backup") == "sms":
+            account.forgive(told["authenticator"])
+        elif "authenticator" in told:
             account.accept(told["authenticator"], told["step"])
     elif kind is EventKind.CHALLENGE_ADVANCED:
         assert all(account.challenges[challenge_id][0] == "pending" for challenge_id in told["challenges"])
@@ -256,7 +267,24 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
             account.charge(at, told["charged"], told)
     elif kind is EventKind.ENROLMENT_STARTED:
         assert told["authenticator"] not in account.factors
-        account.factors[told["authenticator"]] = Factor(told["environment"], told["generation"])
+        begun = Factor(told["environment"], told["generation"])
+        begun.streak, begun.blocked_until = told.get("streak", 0), told.get("blocked_until", 0)
+        account.factors[told["authenticator"]] = begun
+    elif kind is EventKind.NUMBER_CONFIRMED:
+        number = account.factors[told["authenticator"]]
+        assert (number.state, number.confirmed) == ("pending", False)
+        number.confirmed, number.streak, number.blocked_until = True, 0, 0
+    elif kind is EventKind.SMS_SAVED:
+        if told["replaced"] is not None:
+            account.step(told["replaced"], AuthenticatorState.REPLACED)
+        number = account.factors[told["authenticator"]]
+        if number.state == "pending":
+            assert number.confirmed, "a number serves that never answered"
+            account.step(told["authenticator"], AuthenticatorState.ACTIVE)
+        number.backup, number.usable_at = told["backup"], told["usable_at"]
+    elif kind is EventKind.SMS_DISTRUSTED:
+        assert told["usable_at"] >= account.factors[told["authenticator"]].usable_at
+        account.factors[told["authenticator"]].usable_at = told["usable_at"]
     elif kind is EventKind.ENROLMENT_EXPIRED:
         account.step(told["authenticator"], AuthenticatorState.EXPIRED)
     elif kind is EventKind.ENROLMENT_CONFIRMED:
@@ -333,8 +361,8 @@ def stored(path: Path, account_id: str) -> AccountState:
 
         [(state, wrong_at, reserve_at)] = rows("SELECT state, wrong_at, reserve_at FROM account WHERE account_id = ?")
         factors = rows(
-            "SELECT authenticator_id, environment, generation, state, last_step, streak, blocked_until"
-            " FROM authenticator WHERE account_id = ?"
+            "SELECT authenticator_id, environment, generation, state, last_step, streak, blocked_until,"
+            " confirmed_at > 0, usable_at, backup FROM authenticator WHERE account_id = ?"
         )
         return AccountState(
             state,

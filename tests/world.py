@@ -43,10 +43,12 @@ from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import STEP_SECONDS, hotp, step_at
 from leverlock.domain.trading_actions import LEVERAGE_SET, MARGIN_MODE_SET, ORDER_PLACE
 from leverlock.ports import Clock, PasswordFinding, UseCase, World
+from leverlock.ports_sms import SmsTerms
 from leverlock.store.host import SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.sqlite import SqliteStore
 from leverlock.verifiers.password import PasswordHasher
+from leverlock.verifiers.sms_code import SmsCodeVerifier
 from leverlock.verifiers.totp import TotpVerifier
 
 T = TypeVar("T")
@@ -106,13 +108,14 @@ class Deployment:
         clock: Clock | None = None,
         limits: Limits | None = None,
         policy: str = "literal",
+        sms: bool = False,
         **store_options: Any,
     ) -> Deployment:
-        """A new database and keyring in `folder`, started."""
+        """A new database and keyring in `folder`, started. `sms`: it sends SMS."""
         clock = clock or SettableClock()
         SqliteStore.create(folder / "leverlock.db", clock=clock)
         Keyring.create(folder / "keyring.json", entropy=SystemEntropy())
-        made = cls.open(folder, clock=clock, limits=limits, policy=policy, **store_options)
+        made = cls.open(folder, clock=clock, limits=limits, policy=policy, sms=sms, **store_options)
         made.run(lambda tx: tx.set_setting("policy_version", made.world.policy().version))
         return made
 
@@ -124,6 +127,7 @@ class Deployment:
         clock: Clock | None = None,
         limits: Limits | None = None,
         policy: str = "literal",
+        sms: bool = False,
         **store_options: Any,
     ) -> Deployment:
         """What `create` made, started: again after a restart, or from a second process."""
@@ -140,6 +144,7 @@ class Deployment:
             totp=TotpVerifier(sealer, window=limits.totp_window),
             issuer="Leverlock",
             approval_url="http://127.0.0.1/approve/{challenge}",
+            sms=SmsTerms(SmsCodeVerifier(sealer), "127.0.0.1") if sms else None,
         )
         store = SqliteStore(folder / "leverlock.db", clock=clock, limits=limits, **store_options)
         store.start()
@@ -276,11 +281,15 @@ class Owner:
         return answer.challenge
 
     def prove(
-        self, *challenges: Challenge | str, code: str | None = None, password: PasswordFinding | None = None
+        self,
+        *challenges: Challenge | str,
+        code: str | None = None,
+        password: PasswordFinding | None = None,
+        sms_code: str | None = None,
     ) -> list[Approved | Advanced]:
         """Answer with `code` (default: a fresh one of the challenges' environment) and the right password."""
         ids = [challenge if isinstance(challenge, str) else challenge.challenge_id for challenge in challenges]
-        if code is None:
+        if code is None and sms_code is None:
             first = challenges[0]
             code = self.fresh_code(first.environment if isinstance(first, Challenge) else Environment.FUTURES)
         given = code
@@ -291,7 +300,7 @@ class Owner:
                 account_id=self.account_id,
                 answered_by=self.principal,
                 challenge_ids=ids,
-                proof=Proof(given, password or (self.finding() if self._needs_password(ids) else None)),
+                proof=Proof(given, password or (self.finding() if self._needs_password(ids) else None), sms_code),
             )
         )
 

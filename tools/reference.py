@@ -58,6 +58,7 @@ standard input), else from the file that an environment variable names, else fro
 | a password | `LEVERLOCK_PASSWORD_FILE` | `LEVERLOCK_PASSWORD` |
 | a code of the login authenticator | `LEVERLOCK_LOGIN_CODE_FILE` | `LEVERLOCK_LOGIN_CODE` |
 | a code of the environment's authenticator | `LEVERLOCK_CODE_FILE` | `LEVERLOCK_CODE` |
+| a code that came by SMS | `LEVERLOCK_SMS_CODE_FILE` | `LEVERLOCK_SMS_CODE` |
 | a venue's API key | `LEVERLOCK_VENUE_KEY_FILE` | `LEVERLOCK_VENUE_KEY` |
 | a venue's secret or private key | `LEVERLOCK_VENUE_SECRET_FILE` | `LEVERLOCK_VENUE_SECRET` |
 """
@@ -71,6 +72,11 @@ def settings_page() -> str:
         section = _resolved(document, node)
         if "properties" in section:
             parts += [f"\n## [{name}]\n", section.get("description", ""), "", *_settings_table(document, section, name)]
+            for inner, listed in section["properties"].items():
+                one = _resolved(document, listed.get("items", {}))
+                if "properties" in one:
+                    table = _settings_table(document, one, f"{name}.{inner}[]")
+                    parts += [f"\n### [[{name}.{inner}]]\n", one.get("description", ""), "", *table]
     return "\n".join(parts) + "\n"
 
 

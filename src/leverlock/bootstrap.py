@@ -28,6 +28,7 @@ from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.policy_holder import PolicyHolder
 from leverlock.policy_office import StartRefused, read_policy, take_office
 from leverlock.ports import World
+from leverlock.ports_sms import SmsTerms
 from leverlock.serving import (
     CannotListen,
     Listener,
@@ -119,6 +120,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
         raise StartRefused(str(problem)) from None
     except sqlite3.Error as problem:
         raise StartRefused(f"the database {settings.store.path} cannot be opened: {problem}") from None
+    approvals = approval_url(settings, api_url or public_url(settings, "api"))
     world = World(
         policy=policy,
         limits=settings.limits,
@@ -127,7 +129,8 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
         totp=TotpVerifier(sealer, window=settings.limits.totp_window),
         issuer=settings.issuer,
         compact_issuer=settings.issuer_style == "compact",
-        approval_url=approval_url(settings, api_url or public_url(settings, "api")),
+        approval_url=approvals,
+        sms=_sms_terms(settings, sealer, approvals),
     )
     return Services(settings, clock, keyring, store, PasswordHasher(), policy, world, sealer)
 
@@ -209,7 +212,7 @@ async def _doors(
     snapshot = Snapshot(store, world.sealer, services.clock, settings.limits, broken=broken)
     await snapshot.refresh()
     vault = Vault(settings.recovery.documents)
-    await _start_chores(services, vault, stack)
+    await _start_chores(services, vault, stack, api_url=addresses["api"])
     venues = await stack.enter_async_context(Venues(services.clock, **services.upstream_options()))
     gateway = Gateway(
         GatewayParts(store, world, snapshot, services.clock, venues, _Meter(), public_bases(settings.venue))
@@ -233,7 +236,7 @@ async def _doors(
     ]
 
 
-async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack) -> None:
+async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack, *, api_url: str) -> None:
     """Rings and notices, checkpoints, the sweep. Another process on the same store may be doing them: then it waits."""
     from leverlock.background import Background, standard_chores
     from leverlock.clock_watch import ClockWatch
@@ -243,7 +246,9 @@ async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack)
 
     settings = services.settings
     try:
-        messengers = await open_messengers(settings, services.world, services.clock, stack)
+        messengers = await open_messengers(
+            settings, services.world, services.clock, stack, store=services.store, api_url=api_url
+        )
     except CannotDeliver as problem:
         raise StartRefused(str(problem)) from None
     outbox = Outbox(services.store, messengers, clock=services.clock)
@@ -254,6 +259,14 @@ async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack)
     background = Background(chores, clock=services.clock, lock_file=lock_file)
     background.start()
     stack.push_async_callback(background.stop)
+
+
+def _sms_terms(settings: Settings, sealer: KeyringSealer, approvals: str) -> SmsTerms | None:
+    if not settings.sms.enabled:
+        return None
+    from leverlock.sms_setup import sms_terms
+
+    return sms_terms(settings.sms, sealer=sealer, approval_url=approvals)
 
 
 class _Meter:

@@ -39,6 +39,7 @@ from leverlock.setting_kinds import (
     resolved,
     whole,
 )
+from leverlock.sms_section import SmsSection
 
 SHIPPED_POLICIES = ("literal", "trader")
 SOCKET_PATH_MAX = 100  # bytes; Linux allows 107 in a socket address
@@ -235,6 +236,7 @@ class Settings(Section):
     smtp: Smtp = _SECTION
     webhook: Webhook = _SECTION
     chat: Chat = _SECTION
+    sms: SmsSection = _SECTION
     venue: Venue = _SECTION
     logging: Logging = _SECTION
     checkpoint: Checkpoint = _SECTION
@@ -248,6 +250,16 @@ class Settings(Section):
         if ":" in issuer or not issuer.isprintable() or issuer != issuer.strip() or not 1 <= len(issuer) <= 64:
             raise ValueError("expected 1 to 64 printable characters without a colon or blanks around them")
         return issuer
+
+    @model_validator(mode="after")
+    def _codes_stay_here(self) -> Settings:
+        # A file of codes is for one's own machine: whoever can reach the API has reason to want it.
+        server = self.server
+        open_to_others = not is_loopback(server.api_host) or server.api_url is not None
+        if self.sms.enabled and open_to_others and any(one.kind == "file" for one in self.sms.providers):
+            reason = "a provider of kind file writes codes in the open; it is refused where others reach the API"
+            raise ValueError(f"sms.providers: {reason}")
+        return self
 
     @field_validator("policy")
     @classmethod

@@ -14,7 +14,9 @@ from leverlock.messengers.destinations import Destinations
 from leverlock.messengers.email import EmailMessenger, EmailSettings, Tls
 from leverlock.messengers.webhook import WebhookMessenger
 from leverlock.messengers.webhook_secret import webhook_secret
-from leverlock.ports import Clock, Messenger, World
+from leverlock.ports import Clock, Messenger, Sealer, Store, World
+from leverlock.sms_section import SmsSection
+from leverlock.sms_setup import SmsSetupError, sms_messenger
 
 
 class CannotDeliver(Exception):
@@ -22,7 +24,7 @@ class CannotDeliver(Exception):
 
 
 async def open_messengers(
-    settings: Settings, world: World, clock: Clock, stack: AsyncExitStack
+    settings: Settings, world: World, clock: Clock, stack: AsyncExitStack, *, store: Store, api_url: str
 ) -> dict[Channel, Messenger]:
     """A messenger for every channel that the settings can reach; `stack` closes them. Raises CannotDeliver."""
 
@@ -57,4 +59,19 @@ async def open_messengers(
             found[Channel.EMAIL] = EmailMessenger(mail, issuer=world.issuer)
         except (ValueError, OSError) as problem:
             raise CannotDeliver(f"mail cannot be sent with these settings: {problem}") from None
-    return {channel: Completing(messenger, partial(completed, sealer)) for channel, messenger in found.items()}
+    completing = {channel: Completing(messenger, partial(completed, sealer)) for channel, messenger in found.items()}
+    return {**completing, **_sms(settings.sms, sealer, stack, store=store, api_url=api_url)}
+
+
+def _sms(
+    settings: SmsSection, sealer: Sealer, stack: AsyncExitStack, *, store: Store, api_url: str
+) -> dict[Channel, Messenger]:
+    """What an SMS says is sealed and whole: nothing is completed in it."""
+    if not settings.enabled:
+        return {}
+    try:
+        messenger = sms_messenger(settings, store=store, sealer=sealer, api_url=api_url)
+    except SmsSetupError as problem:
+        raise CannotDeliver(str(problem)) from None
+    stack.push_async_callback(messenger.close)
+    return {Channel.SMS: messenger}

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from leverlock.domain.account import Account, Session
 from leverlock.domain.attempts import AccountBudget, FactorBudget, Reserve
 from leverlock.domain.audit import AuditEvent, ChainedEvent, EventKind
-from leverlock.domain.authenticator import Authenticator, SealedSecret
+from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, SealedSecret
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import Hold, HoldScope
@@ -32,6 +32,7 @@ from leverlock.domain.totp import Match
 from leverlock.ports_desk import DeskTransaction
 from leverlock.ports_keys import KeyTransaction
 from leverlock.ports_recovery import WaysBack
+from leverlock.ports_sms import SmsTerms, Texting
 
 T = TypeVar("T")
 
@@ -136,9 +137,10 @@ class World:
     issuer: str
     approval_url: str
     compact_issuer: bool = False  # "AcmeFutures" instead of "Acme Futures", for apps that stumble over the space
+    sms: SmsTerms | None = None  # None: this deployment sends none, and accepts none
 
 
-class Transaction(KeyTransaction, DeskTransaction, WaysBack, Protocol):
+class Transaction(KeyTransaction, DeskTransaction, WaysBack, Texting, Protocol):
     """One use case's unit of work. Everything in it becomes durable together, or only its charge does."""
 
     @property
@@ -201,13 +203,17 @@ class Transaction(KeyTransaction, DeskTransaction, WaysBack, Protocol):
     def end_protection(self, account_id: str, environment: Environment) -> bool: ...
     def authenticators(self, account_id: str) -> list[Authenticator]: ...
     def authenticator(self, account_id: str, authenticator_id: str) -> Authenticator | None: ...
-    def bound_authenticator(self, account_id: str, environment: Environment) -> Authenticator | None:
-        """The active or disabled one of an environment; at most one is either."""
+    def bound_authenticator(
+        self, account_id: str, environment: Environment, *, kind: AuthenticatorKind = AuthenticatorKind.TOTP
+    ) -> Authenticator | None:
+        """The active or disabled one of an environment and kind; at most one is either."""
         ...
 
     def next_generation(self, account_id: str, environment: Environment) -> int: ...
     def insert_authenticator(self, authenticator: Authenticator) -> None: ...
-    def drop_pending_enrolments(self, account_id: str, environment: Environment) -> list[str]: ...
+    def drop_pending_enrolments(
+        self, account_id: str, environment: Environment, *, kind: AuthenticatorKind = AuthenticatorKind.TOTP
+    ) -> list[str]: ...
     def fence_authenticators(self, account_id: str, *, step: int, blocked_until_max: int) -> list[tuple[str, int, int]]:
         """Spend every step up to `step`; of each authenticator that may still serve: id, last step, block's end."""
         ...

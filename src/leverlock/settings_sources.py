@@ -238,6 +238,10 @@ def _leaves(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 def _plain(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return "(set, not shown)"
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Section):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     return str(value) if isinstance(value, Path) else value
 
 

@@ -22,6 +22,9 @@ from leverlock.domain.account_actions import (
     PASSWORD_RESET,
     PROTECTION_END,
     RECOVERY_CODES_REPLACE,
+    SMS_REMOVE,
+    SMS_REPLACE,
+    SMS_SAVE,
 )
 from leverlock.domain.action import Action, Intent, bundle, parse
 from leverlock.domain.actions import ACTIONS
@@ -37,6 +40,7 @@ from world import Deployment, Owner, leverage_raise, margin_mode, order, policy_
 
 HIGH = {"leverage": "75", "margin_mode": "CROSSED"}
 STOP = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET", "quantity": "1", "trigger_price": "9"}
+NUMBER = {"number": "+44********56", "authenticator": "au_x"}
 CHANGE = {"symbol": "BTCUSDT", "side": "SELL", "order_id": "7", "quantity": "2", "price": "9"}
 
 SAMPLES: dict[str, Action] = {
@@ -62,6 +66,8 @@ SAMPLES: dict[str, Action] = {
         *(parse(row, {"fingerprint": "0f"}) for row in (*PASSWORD_CHANGE.values(), *PASSWORD_RESET.values())),
         *(parse(row, {"channel": "email", "target": "a@example.com"}) for row in ADDRESS_CHANGE.values()),
         *(parse(row, {"key": "key_1"}) for row in KEY_UNFREEZE.values()),
+        *(parse(row, NUMBER | {"backup": "true"}) for row in (*SMS_SAVE.values(), *SMS_REPLACE.values())),
+        *(parse(row, NUMBER) for row in SMS_REMOVE.values()),
     )
 }
 

@@ -10,6 +10,11 @@ CREATE TABLE account (
   chain_head BLOB NOT NULL CHECK (length(chain_head) = 32)
 , reserve_at BLOB NOT NULL DEFAULT x'') STRICT, WITHOUT ROWID;
 
+CREATE TABLE account_language (
+  account_id TEXT PRIMARY KEY,
+  language TEXT NOT NULL CHECK (language IN ('en', 'zh'))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE "address" (
   account_id TEXT NOT NULL,
   address_id TEXT NOT NULL,
@@ -56,11 +61,11 @@ CREATE TABLE audit_event (
   hash BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 
-CREATE TABLE authenticator (
+CREATE TABLE "authenticator" (
   account_id TEXT NOT NULL,
   authenticator_id TEXT NOT NULL,
   environment TEXT NOT NULL CHECK (environment IN ('login', 'spot', 'margin', 'futures')),
-  kind TEXT NOT NULL CHECK (kind IN ('totp')),
+  kind TEXT NOT NULL CHECK (kind IN ('totp', 'sms')),
   state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'replaced', 'disabled', 'removed', 'expired')),
   generation INTEGER NOT NULL,
   key_version INTEGER NOT NULL,
@@ -72,6 +77,9 @@ CREATE TABLE authenticator (
   last_step INTEGER NOT NULL,
   streak INTEGER NOT NULL,
   blocked_until INTEGER NOT NULL,
+  confirmed_at INTEGER NOT NULL,      -- of a number: when the code sent to it came back; 0 before
+  usable_at INTEGER NOT NULL,
+  backup INTEGER NOT NULL CHECK (backup IN (0, 1)),
   PRIMARY KEY (account_id, authenticator_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -294,6 +302,25 @@ CREATE TABLE sign_in_try (
   since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE sms_code (
+  account_id TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  authenticator_id TEXT NOT NULL,
+  code_hash BLOB NOT NULL CHECK (length(code_hash) = 32),
+  message_id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  delivery TEXT NOT NULL CHECK (delivery IN ('waiting', 'handed_over', 'delivered', 'undelivered')),
+  PRIMARY KEY (account_id, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sms_slot (
+  subject BLOB NOT NULL CHECK (length(subject) = 32),
+  slot INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (subject, slot)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE upstream (
   account_id TEXT NOT NULL,
   upstream_id TEXT NOT NULL,
@@ -379,5 +406,7 @@ CREATE INDEX recovery_case_state ON recovery_case (state, opened_at);
 CREATE INDEX recovery_case_waiting ON recovery_case (ready_at) WHERE state = 'waiting';
 
 CREATE INDEX recovery_document_case ON recovery_document (case_id);
+
+CREATE INDEX sms_slot_age ON sms_slot (subject, at);
 
 CREATE INDEX wallet_access_age ON wallet_access (expires_at);

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-import store.contract_recovery  # noqa: F401  it enters its acts
+import store.contract_recovery
+import store.contract_sms  # noqa: F401  it enters its acts
 from leverlock.ports import Transaction
 from store import contract_desk  # noqa: F401 - enters its acts
 from store.contract import ACTS, Stage

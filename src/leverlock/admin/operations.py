@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.admin import accounts, clock, keyring, operators, venues
+from leverlock.admin import accounts, clock, keyring, operators, sms, venues
 from leverlock.admin.desk import Desk
 from leverlock.domain.errors import Reason, Refused
 
@@ -42,6 +42,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "key.create": Operation(venues.CreateKey, venues.create_key),
     "key.list": Operation(accounts.OfAccount, venues.list_keys),
     "key.revoke": Operation(venues.RevokeKey, venues.revoke_key),
+    "sms.distrust": Operation(sms.DistrustNumbers, sms.distrust_numbers),
     "clock.show": Operation(accounts.Nothing, clock.show_clock),
     "clock.reset": Operation(clock.ResetClock, clock.reset_clock),
     "keyring.show": Operation(accounts.Nothing, keyring.show),

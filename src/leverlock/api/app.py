@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from leverlock.api import challenges, decisions, environments, records, safeguards, sessions, status
+from leverlock.api import challenges, decisions, environments, records, safeguards, sessions, sms, status
 from leverlock.api.desk_table import DESK, RECOVERY_CASES
 from leverlock.api.door import Door
 from leverlock.api.endpoint import ApiParts, Endpoint, Who
+from leverlock.api.environment_views import EnvironmentList, SmsView
 from leverlock.api.recovery_table import RECOVERY
 from leverlock.api.safeguards import ChangeList, ChangeView, WalletView
+from leverlock.api.sms import (
+    LanguageForm,
+    LanguageView,
+    NumberCodeForm,
+    NumberForm,
+    NumberView,
+    SentView,
+    SmsSettingsForm,
+)
 from leverlock.api.views import (
     AuditTrail,
     AuthorizeView,
@@ -22,7 +32,6 @@ from leverlock.api.views import (
     ChallengeView,
     ConfirmedView,
     EnrolmentView,
-    EnvironmentList,
     KeyList,
     OpenedSession,
     Proved,
@@ -47,6 +56,7 @@ from leverlock.verifiers.otpauth import must_be_issuer
 R = Reason  # the table is read by its columns
 
 _WRONG_ANSWER: Final = (R.WRONG_CODE, R.CODE_ALREADY_USED, R.FACTOR_BLOCKED, R.FACTOR_DISABLED, R.ACCOUNT_BUDGET_SPENT)
+_BY_SMS: Final = (R.SMS_OFF, R.SMS_NOT_USABLE, R.SMS_APPROVALS_SPENT, R.SMS_CODE_EXPIRED)
 _NOT_WAITING: Final = (R.CHALLENGE_EXPIRED, R.CHALLENGE_FAILED, R.CHALLENGE_NOT_PENDING)
 _NOT_FITTING: Final = (R.PROOF_MISSING, R.PROOF_NOT_ACCEPTED)
 _UNDECIDABLE: Final = (R.ACCOUNT_LOCKED, R.POLICY_CHANGED, R.ENROLMENT_REQUIRED, R.NO_USABLE_FACTOR)
@@ -165,7 +175,7 @@ CHALLENGES: Final = (
     Endpoint(
         method="POST", path="/v1/challenges/{id}/proof", summary="Approve a challenge with a live code",
         who=Who.RECOVERER, body=ProofForm, answer=Proved, remembered=True,
-        reasons=(*_NOT_WAITING, *_NOT_FITTING, *_WRONG_ANSWER),
+        reasons=(*_NOT_WAITING, *_NOT_FITTING, *_WRONG_ANSWER, *_BY_SMS),
         work=challenges.prove_one, prepare=challenges.check_password, tally=challenges.count_proof,
     ),
     Endpoint(
@@ -185,6 +195,69 @@ CHALLENGES: Final = (
         who=Who.ASKER, query=AccountQuery, status=204, remembered=True,
         reasons=_NOT_WAITING,
         work=challenges.cancel, tally=challenges.count_cancel,
+    ),
+)
+
+SMS: Final = (
+    Endpoint(
+        method="POST", path="/v1/environments/{environment}/sms", summary="Enter a phone number; it is sent a code",
+        who=Who.OWNER, body=NumberForm, answer=NumberView, status=201, remembered=True,
+        reasons=(
+            R.SMS_OFF, R.NUMBER_NOT_ALLOWED, R.SMS_THROTTLED, R.FACTOR_BLOCKED, R.ACCOUNT_LOCKED,
+            R.ENROLMENT_REQUIRED, R.NO_USABLE_FACTOR,
+        ),
+        work=sms.enter,
+    ),
+    Endpoint(
+        method="POST", path="/v1/environments/{environment}/sms/{id}/confirmation",
+        summary="Confirm the number with the code it was sent",
+        who=Who.OWNER, body=NumberCodeForm, answer=NumberView, remembered=True,
+        reasons=(
+            R.SMS_OFF, R.SMS_CODE_EXPIRED, R.ENROLMENT_NOT_PENDING, R.ENROLMENT_EXPIRED, R.ACCOUNT_LOCKED,
+            *_WRONG_ANSWER,
+        ),
+        work=sms.confirm,
+    ),
+    Endpoint(
+        method="PUT", path="/v1/environments/{environment}/sms", summary="Save the SMS settings, with the primary code",
+        who=Who.OWNER, body=SmsSettingsForm, answer=SmsView, remembered=True,
+        reasons=(R.SMS_OFF, R.NUMBER_NOT_CONFIRMED, R.ENROLMENT_EXPIRED, R.CONFLICT, *_ASKING),
+        work=sms.save,
+    ),
+    Endpoint(
+        method="DELETE", path="/v1/environments/{environment}/sms", summary="Switch SMS off, with the primary code",
+        who=Who.OWNER, status=204, remembered=True,
+        reasons=(R.CONFLICT, *_ASKING),
+        work=sms.remove,
+    ),
+    Endpoint(
+        method="POST", path="/v1/challenges/{id}/sms", summary="Send a code for this challenge by SMS",
+        who=Who.OWNER, answer=SentView, status=202, remembered=True,
+        reasons=(
+            R.SMS_OFF, R.PROOF_NOT_ACCEPTED, R.SMS_NOT_USABLE, R.SMS_APPROVALS_SPENT, R.SMS_THROTTLED,
+            R.FACTOR_BLOCKED, R.ACCOUNT_LOCKED, *_NOT_WAITING,
+        ),
+        work=sms.send,
+    ),
+    Endpoint(
+        method="GET", path="/v1/challenges/{id}/sms", summary="Show how far the SMS of this challenge got",
+        who=Who.OWNER, answer=SentView,
+        work=sms.show_sent,
+    ),
+    Endpoint(
+        method="PUT", path="/v1/account/language", summary="Choose the language to be written to in",
+        who=Who.OWNER, body=LanguageForm, answer=LanguageView, remembered=True,
+        work=sms.choose_language,
+    ),
+    *(
+        Endpoint(
+            method=method, path="/v1/sms/receipts/{provider}/{account}/{message}/{token}",
+            summary="Take a provider's receipt of one SMS",
+            who=Who.ANYBODY, status=204, foreign=True,
+            reasons=(R.UNKNOWN_ID, R.SMS_OFF),
+            work=sms.receive_receipt,
+        )
+        for method in ("GET", "POST")
     ),
 )
 
@@ -215,6 +288,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *SAFEGUARDS,
     *DECISIONS,
     *CHALLENGES,
+    *SMS,
     *RECORDS,
     *RECOVERY_CASES,
     *DESK,

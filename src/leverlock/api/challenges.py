@@ -81,7 +81,11 @@ def _prove(tx: Transaction, world: World, caller: Caller, call: Call, challenge_
         account_id=caller.account_id,
         answered_by=caller.principal,
         challenge_ids=challenge_ids,
-        proof=Proof(code=None if call.body.code is UNSET else call.body.code, password=call.finding),
+        proof=Proof(
+            code=None if call.body.code is UNSET else call.body.code,
+            password=call.finding,
+            sms_code=None if (sent := getattr(call.body, "sms_code", UNSET)) is UNSET else sent,
+        ),
     )
     return Proved([_answered(one, caller) for one in settled])
 

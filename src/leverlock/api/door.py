@@ -26,7 +26,7 @@ from leverlock import access_log
 from leverlock.api.endpoint import ApiParts, Call, Caller, Endpoint, RawAnswer, Result, Who, authenticate
 from leverlock.api.idempotency import key_of, once
 from leverlock.api.problems import MEDIA_TYPE, Edge, EdgeRefused, headers, problem
-from leverlock.api.reading import MAX_BODY, read_body, read_query
+from leverlock.api.reading import MAX_BODY, read_body, read_foreign, read_query
 from leverlock.api.uploads import Uploads
 from leverlock.app.sign_in import TOUCH_MS, live_session
 from leverlock.correlation import begin
@@ -246,6 +246,10 @@ async def _read(call: Call, scope: Any, receive: Any) -> None:
     """Body, query and idempotency key, typed. Raises Refused(MALFORMED) or EdgeRefused."""
     endpoint = call.endpoint
     call.raw = await _body(receive)
+    if endpoint.foreign:
+        kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+        call.body = read_foreign(scope["query_string"], call.raw, kinds[0] if len(kinds) == 1 else b"")
+        return
     if endpoint.remembered:
         call.key = key_of([value for name, value in scope["headers"] if name == b"idempotency-key"])
     if endpoint.body is not None:

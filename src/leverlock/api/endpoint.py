@@ -134,7 +134,9 @@ class Endpoint:
     `secret`: the answer holds something that is shown once. `remembered`: honours Idempotency-Key. `prepare` runs
     before the transaction (a password to hash, a decision from the snapshot); what it returns is the answer.
     `finish` runs after the commit (a QR code to draw). `read` types what the form alone cannot. `permission`: what an
-    operator's role must permit. `takes`, `gives`: the types of a body or an answer that is a picture.
+    operator's role must permit. `takes`, `gives`: the types of a body or an answer that is a picture. `foreign`:
+    the caller's program words its call as it likes (a receipt), so query and body are kept as names and texts, and a
+    GET may write.
     """
 
     method: str
@@ -152,6 +154,7 @@ class Endpoint:
     gives: tuple[str, ...] = ()
     secret: bool = False
     remembered: bool = False
+    foreign: bool = False
     read: Callable[[Call], None] | None = None
     prepare: Prepare | None = None
     finish: Finish | None = None
@@ -164,7 +167,7 @@ class Endpoint:
 
     @property
     def reads_only(self) -> bool:
-        return self.method == "GET"
+        return self.method == "GET" and not self.foreign
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -12,8 +12,10 @@ from msgspec import UNSET
 from leverlock.api import next_steps
 from leverlock.api.challenges import step_up
 from leverlock.api.endpoint import ApiParts, Call, Caller, environment_of, must_be_id
+from leverlock.api.environment_views import EnvironmentList, HoldView, environment_view
 from leverlock.api.next_steps import NextStep
-from leverlock.api.views import ConfirmedView, EnrolmentView, EnvironmentList, HoldView, environment_view
+from leverlock.api.sms import with_sms
+from leverlock.api.views import ConfirmedView, EnrolmentView
 from leverlock.app import enrol
 from leverlock.app.decide import Asked
 from leverlock.domain.account import Session, SessionState
@@ -44,7 +46,7 @@ def show(tx: Transaction, world: World, caller: Caller, _call: Call) -> Environm
         if each in on:
             view.recovery_codes_left = codes_left.get(each, 0)
         view.holds = [HoldView(hold.scope.value, hold.until) for hold in holds if hold.environment is each] or UNSET
-        views.append(view)
+        views.append(with_sms(view, world, enrolled, now=tx.now))
     return EnvironmentList(views)
 
 

@@ -111,6 +111,12 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
         429, "Too many recovery codes", "No more recovery codes are looked at for now; a support case stays open.", True
     ),
     Reason.TOO_MANY_CHALLENGES: Row(429, "Too many challenges", "Answer or cancel the waiting challenges first."),
+    Reason.SMS_THROTTLED: Row(
+        429, "Too many SMS", "Use your authenticator app, or wait before asking for another SMS."
+    ),
+    Reason.SMS_APPROVALS_SPENT: Row(
+        429, "Approvals by SMS used up", "Three actions a day are approved by SMS; use your authenticator app."
+    ),
     # Protection and enrolment.
     Reason.ENROLMENT_REQUIRED: Row(
         403, "Enrolment required", "Bind an authenticator to this environment first: POST …/authenticators."
@@ -120,6 +126,11 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     ),
     Reason.ENROLMENT_NOT_PENDING: Row(409, "Enrolment not pending", "This authenticator is not being bound.", True),
     Reason.ENROLMENT_EXPIRED: Row(409, "Enrolment expired", "Start binding again and scan the new code.", True),
+    Reason.SMS_OFF: Row(403, "No SMS here", "This deployment sends no SMS; use your authenticator app."),
+    Reason.SMS_NOT_USABLE: Row(409, "SMS not usable", "No SMS can stand in here now; use your authenticator app."),
+    Reason.SMS_CODE_EXPIRED: Row(409, "SMS code expired", "Ask for another SMS, or use your authenticator app.", True),
+    Reason.NUMBER_NOT_ALLOWED: Row(422, "Number not allowed", "Only mobile numbers of a country can be texted."),
+    Reason.NUMBER_NOT_CONFIRMED: Row(409, "Number not confirmed", "Type in the code that was sent to it first.", True),
     # Keys and accounts.
     Reason.KEY_REVOKED: Row(403, "Key revoked", "This key has been ended.", True),
     Reason.KEY_FROZEN: Row(403, "Key frozen", "The owner said that this key's call was not his.", True),

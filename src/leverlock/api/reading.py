@@ -25,6 +25,7 @@ MAX_BODY: Final = 64 * 1024  # bytes; a batch of five orders has under 4 KB
 MAX_DEPTH: Final = 8  # a leg's field is the deepest place of any request: five levels down
 MAX_DIGITS: Final = 19  # before the point; as many as 64 bits hold
 MAX_QUERY: Final = 1024  # bytes
+MAX_FOREIGN: Final = 8 * 1024  # bytes of a receipt
 MAX_MESSAGE: Final = 200  # characters of an error; it may quote what the caller sent
 
 _JSON: Final = re.compile(rb"application/json(?:\s*;\s*charset=\"?utf-8\"?)?", re.IGNORECASE)
@@ -55,6 +56,26 @@ def read_query(raw: bytes, form: type[T]) -> T:
     except ValueError:
         raise Refused(Reason.MALFORMED, "the query is not name=value pairs in UTF-8", field="$") from None
     return convert(_once(pairs), form, strict=False)
+
+
+def read_foreign(query: bytes, raw: bytes, content_type: bytes) -> dict[str, str]:
+    """The names and texts of somebody else's call: its query, then its form or the flat part of its JSON.
+
+    Raises Refused(MALFORMED) for what is neither.
+    """
+    if len(query) > MAX_QUERY or len(raw) > MAX_FOREIGN:
+        raise Refused(Reason.MALFORMED, "too long for a receipt", field="$")
+    try:
+        found = dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=64))
+        if raw and content_type.split(b";")[0].strip().lower() == b"application/json":
+            document = _loads(raw)
+            flat = document.items() if isinstance(document, dict) else ()
+            found |= {name: str(value) for name, value in flat if isinstance(value, str | int)}
+        elif raw:
+            found |= dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=64))
+    except ValueError:
+        raise Refused(Reason.MALFORMED, "neither a form nor JSON", field="$") from None
+    return found
 
 
 def convert(document: Any, form: type[T], *, strict: bool) -> T:

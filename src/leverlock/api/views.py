@@ -8,13 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from leverlock.api.next_steps import NextStep
-from leverlock.domain.actions import ACTIONS
 from leverlock.domain.api_key import ApiKey
 from leverlock.domain.audit import ChainedEvent
-from leverlock.domain.authenticator import Authenticator, AuthenticatorState
 from leverlock.domain.challenge import Challenge, State
-from leverlock.domain.environment import Environment
-from leverlock.domain.policy import Policy
 from leverlock.domain.wording import describe
 from leverlock.ports import World
 
@@ -91,7 +87,7 @@ def challenge_view(challenge: Challenge, world: World, *, now: int, grant: str |
     )
     if challenge.given:
         view.given = sorted(challenge.given)
-    if challenge.requirement.backups:
+    if challenge.requirement.backups and world.sms is not None:
         view.backups = sorted(challenge.requirement.backups)
     if state is State.APPROVED:
         view.grant_expires_at = challenge.grant_expires_at
@@ -199,89 +195,6 @@ class ConfirmedView(View):
     recovery_codes: list[str]
     legacy_keys: list[KeyId]
     next: list[NextStep]
-
-
-class BoundView(View):
-    id: AuthenticatorId
-    state: str
-    created_at: Millis
-    expires_at: Millis | UnsetType = UNSET
-    blocked_until: Millis | UnsetType = UNSET
-
-
-class GuardView(View):
-    """One rule in force: what it watches and what it demands."""
-
-    rule: str
-    action: str
-    title: str
-    requires: list[str]
-
-
-class HoldView(View):
-    """What is refused for a day after a change of factors, whatever is proved."""
-
-    scope: str
-    until: Millis
-
-
-class EnvironmentView(View, kw_only=True):
-    """One environment of the account. `state` is `never_enabled` or `on`; once on, it stays on (semantics 11)."""
-
-    environment: str
-    label: str
-    state: str
-    enabled_at: Millis | UnsetType = UNSET
-    authenticator: BoundView | UnsetType = UNSET
-    pending: BoundView | UnsetType = UNSET
-    recovery_codes_left: int | UnsetType = UNSET
-    holds: list[HoldView] | UnsetType = UNSET
-    guards: list[GuardView]
-
-
-class EnvironmentList(View):
-    environments: list[EnvironmentView]
-
-
-def environment_view(
-    environment: Environment, *, enabled_at: int | None, enrolled: list[Authenticator], policy: Policy, now: int
-) -> EnvironmentView:
-    """How one environment stands, from the account's stored authenticators and the policy in force."""
-    view = EnvironmentView(
-        environment=environment.value,
-        label=environment.label,
-        state="never_enabled" if enabled_at is None else "on",
-        guards=guards(environment, policy),
-    )
-    if enabled_at is not None:
-        view.enabled_at = enabled_at
-    for authenticator in enrolled:
-        if authenticator.environment is not environment:
-            continue
-        shown = BoundView(authenticator.authenticator_id, authenticator.state.value, authenticator.created_at)
-        if authenticator.state in (AuthenticatorState.ACTIVE, AuthenticatorState.DISABLED):
-            if authenticator.budget.blocked_until_ms > now:
-                shown.blocked_until = authenticator.budget.blocked_until_ms
-            view.authenticator = shown
-        elif authenticator.state is AuthenticatorState.PENDING and authenticator.expires_at > now:
-            shown.expires_at = authenticator.expires_at
-            view.pending = shown
-    return view
-
-
-def guards(environment: Environment, policy: Policy) -> list[GuardView]:
-    """What is watched over one environment: the rules in force in the order of the file, then what always holds."""
-    ruled = {rule.action for rule in policy.rules}
-    floors = [action for action in ACTIONS.values() if action.floor is not None and action.name not in ruled]
-    return [
-        GuardView(rule.name, rule.action, ACTIONS[rule.action].title, rule.requirement.words())
-        for rule in policy.rules
-        if ACTIONS[rule.action].environment is environment
-    ] + [
-        GuardView("always", action.name, action.title, action.floor.words())
-        for action in floors
-        if action.environment is environment and action.floor is not None
-    ]
 
 
 class KeyView(View):

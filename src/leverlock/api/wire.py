@@ -27,6 +27,7 @@ MAX_PASSWORD_TYPED: Final = 256
 # An id that is malformed, unknown or another's is answered alike (B47, B62), so its form is shown and not enforced.
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Code = Annotated[str, Meta(pattern="^[0-9]{6,8}$", description="the app's current code, ASCII digits (B8)")]
+SmsCode = Annotated[str, Meta(pattern="^[0-9]{6,8}$", description="the code of the SMS, ASCII digits (B8)")]
 Password = Annotated[str, Meta(min_length=1, max_length=MAX_PASSWORD_TYPED)]
 
 LoginName = Annotated[
@@ -63,13 +64,18 @@ class CodeForm(Form):
 
 
 class ProofForm(Form):
-    """An answer to one challenge: what it `requires`, no more and no less. `password` is the master password."""
+    """An answer to one challenge: what it `requires`, no more and no less. `password` is the master password.
+
+    `sms_code` stands in for `code` where the challenge's `backups` name it: the one sent for this challenge.
+    """
 
     code: Code | UnsetType = UNSET
     password: Password | UnsetType = UNSET
+    sms_code: SmsCode | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         must_be_code(self.code)
+        must_be_code(self.sms_code, "sms_code")
 
 
 class ProofsForm(Form):
@@ -117,10 +123,10 @@ def prose(typed: str, *, field: str, most: int) -> str:
     return text
 
 
-def must_be_code(code: str | UnsetType) -> None:
+def must_be_code(code: str | UnsetType, name: str = "code") -> None:
     """A pattern's `$` also stands before a final line feed; this does not (B8)."""
     if code is not UNSET and not is_code(code):
-        raise ValueError("Expected 6 to 8 ASCII digits in field `code`")
+        raise ValueError(f"Expected 6 to 8 ASCII digits in field `{name}`")
 
 
 # -- actions, made from the action table -------------------------------------------------------------------------------

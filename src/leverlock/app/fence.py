@@ -46,6 +46,7 @@ def fence_account(tx: Transaction, world: World, fence: Fence, *, account_id: st
     reserve = Reserve(tuple(min(at, fence.now_ms) for at in account.reserve.wrong_at_ms))
     tx.set_budget(drawn_in, reserve=reserve)
     tx.void_reset_links(account_id)
+    tx.drop_sms_codes(account_id)
     tx.hasten_messages(account_id, now_ms=fence.now_ms)
     details = {
         "fence": fence.number,
@@ -65,6 +66,7 @@ def finish(tx: Transaction, fence: Fence, *, accounts: int, by: str) -> None:
         raise Refused(Reason.CONFLICT, "this fence is not being raised")
     tx.record(AuditEvent(EventKind.FENCE_STANDS, by, {"fence": fence.number, "accounts": accounts}))
     tx.draw_in_sign_in_tries(now_ms=fence.now_ms)
+    tx.draw_in_sms_slots(now_ms=fence.now_ms)
     tx.reset_high_water(now_ms=fence.now_ms)
     tx.set_setting(NUMBER, str(fence.number))
     tx.drop_setting(RISING)

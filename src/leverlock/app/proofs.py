@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leverlock.app.alarms import seal_broken
+from leverlock.app.sms_proof import accept_code, usable_number
 from leverlock.app.warnings import tell_of_success, told_of_codes, told_of_passwords
 from leverlock.domain.account import Account
 from leverlock.domain.authenticator import Authenticator
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.requirement import Backup, ProofKind, Requirement
 from leverlock.domain.totp import NoMatch, StepUsed
 from leverlock.ports import Charge, PasswordFinding, SealBroken, Transaction, World
 
@@ -26,11 +27,12 @@ class Proof:
 
     code: str | None = None
     password: PasswordFinding | None = None
+    sms_code: str | None = None
 
     @property
     def parts(self) -> frozenset[str]:
         """The names of the parts that were sent."""
-        return frozenset(name for name in ("code", "password") if getattr(self, name) is not None)
+        return frozenset(name for name in ("code", "password", "sms_code") if getattr(self, name) is not None)
 
 
 # The part of an answer that holds each kind of proof.
@@ -43,12 +45,17 @@ PART_OF: Final[dict[ProofKind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """One proof against one demand. `authenticator`: the environment's own, None where it has none."""
+    """One proof against one demand. `authenticator`: the environment's own, None where it has none.
+
+    `backup`: what stands in for the code; then the authenticator is the backup's, and `subject` the one challenge.
+    """
 
     account: Account
     environment: Environment
     authenticator: Authenticator | None
     proof: Proof
+    backup: Backup | None = None
+    subject: str = ""
 
 
 Check = Callable[[Transaction, World, Checking], dict[str, Any]]
@@ -59,6 +66,8 @@ def must_fit(demand: Requirement, proof: Proof) -> None:
     wanted = {PART_OF[kind] for kind in demand.proofs if kind in PART_OF}
     if len(wanted) < len({PART_OF.get(kind, kind) for kind in demand.proofs}):
         raise Refused(Reason.PROOF_NOT_ACCEPTED, "nothing that can be sent here proves this")
+    if standing_in(demand, proof) is Backup.SMS:
+        wanted = (wanted - {"code"}) | {"sms_code"}
     foreign = proof.parts - wanted
     if foreign:
         raise Refused(Reason.PROOF_NOT_ACCEPTED, f"not asked for: {', '.join(sorted(foreign))}", field=min(foreign))
@@ -67,8 +76,24 @@ def must_fit(demand: Requirement, proof: Proof) -> None:
         raise Refused(Reason.PROOF_MISSING, f"also needed: {', '.join(sorted(missing))}", field=min(missing))
 
 
-def factor_of(tx: Transaction, account_id: str, environment: Environment, demand: Requirement) -> Authenticator | None:
-    """The authenticator whose budget this answer is charged to."""
+def standing_in(demand: Requirement, proof: Proof) -> Backup | None:
+    """What was sent in place of the live code, where the demand lets it stand in."""
+    asked = proof.sms_code is not None and proof.code is None
+    return Backup.SMS if asked and Backup.SMS in demand.backups and ProofKind.TOTP in demand.proofs else None
+
+
+def factor_of(
+    tx: Transaction,
+    world: World,
+    account_id: str,
+    environment: Environment,
+    demand: Requirement,
+    *,
+    backup: Backup | None = None,
+) -> Authenticator | None:
+    """The authenticator whose budget this answer is charged to. Raises Refused where a backup does not serve now."""
+    if backup is Backup.SMS:
+        return usable_number(tx, world, account_id, environment)
     if demand.proofs & {ProofKind.TOTP, ProofKind.WALLET}:
         return tx.bound_authenticator(account_id, environment)
     return None
@@ -79,7 +104,8 @@ def check(tx: Transaction, world: World, demand: Requirement, checking: Checking
     found: dict[str, Any] = {}
     for kind, prove_kind in CHECKS.items():
         if kind in demand.proofs:
-            found.update(prove_kind(tx, world, checking))
+            stood_in = checking.backup is not None and kind is ProofKind.TOTP
+            found.update((_sms_code if stood_in else prove_kind)(tx, world, checking))
     return found
 
 
@@ -90,6 +116,12 @@ def _code(tx: Transaction, world: World, checking: Checking) -> dict[str, Any]:
     if not tx.advance_totp_step(authenticator.account_id, authenticator.authenticator_id, step=step):
         raise Refused(Reason.CODE_ALREADY_USED)
     return {"authenticator": authenticator.authenticator_id, "step": step}
+
+
+def _sms_code(tx: Transaction, world: World, checking: Checking) -> dict[str, Any]:
+    assert checking.authenticator is not None
+    code = checking.proof.sms_code or ""
+    return accept_code(tx, world, challenge_id=checking.subject, authenticator=checking.authenticator, code=code)
 
 
 def _password(_tx: Transaction, _world: World, checking: Checking) -> dict[str, Any]:

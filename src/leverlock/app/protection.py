@@ -7,9 +7,11 @@ from leverlock.app.consent import consent
 from leverlock.app.decide import Asked
 from leverlock.app.notices import notify
 from leverlock.app.pending import hold_back
+from leverlock.app.sms_settings import end_number
 from leverlock.domain.account import Session
 from leverlock.domain.account_actions import PROTECTION_END
 from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.authenticator import AuthenticatorKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.pending_change import ChangeKind, PendingChange
@@ -45,6 +47,9 @@ def end_protection(tx: Transaction, world: World, change: PendingChange) -> None
     tx.close_wallets(account_id, environment)
     details = {"environment": environment.value, "removed": removed}
     tx.record(AuditEvent(EventKind.PROTECTION_ENDED, change.asked_by, details))
+    number = tx.bound_authenticator(account_id, environment, kind=AuthenticatorKind.SMS)
+    if number is not None:  # it backed up a factor that is gone
+        end_number(tx, world, number, because="protection_ended", by=change.asked_by)
     revoke_live(tx, account_id, because="protection_ended", by=change.asked_by, environment=environment)
     tx.note_change(account_id)
     notify(tx, world, account_id, kind="protection.ended", environment=environment.value)

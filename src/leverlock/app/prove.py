@@ -12,12 +12,22 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from leverlock.app.proofs import Checking, Proof, answered_right, charge_answer, check, factor_of, must_fit
+from leverlock.app.proofs import (
+    Checking,
+    Proof,
+    answered_right,
+    charge_answer,
+    check,
+    factor_of,
+    must_fit,
+    standing_in,
+)
+from leverlock.app.sms_proof import tell_of_use
 from leverlock.domain.actions import action_type
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.requirement import Requirement, join_all
+from leverlock.domain.requirement import Backup, Requirement, join_all
 from leverlock.ports import Transaction, World
 
 
@@ -57,9 +67,13 @@ def prove(
     marked = _marked(tx, world, account_id, challenge_ids)
     environment, demand = marked[0].environment, _demand(marked)
     must_fit(demand, proof)
-    authenticator = factor_of(tx, account_id, environment, demand)
+    backup = standing_in(demand, proof)
+    if backup is not None and len(marked) > 1:
+        raise Refused(Reason.CANNOT_GROUP, "an SMS code answers the one challenge it was sent for")
+    authenticator = factor_of(tx, world, account_id, environment, demand, backup=backup)
     charge = charge_answer(tx, world, account, authenticator, tuple(c.challenge_id for c in marked))
-    found = check(tx, world, demand, Checking(account, environment, authenticator, proof))
+    checking = Checking(account, environment, authenticator, proof, backup, marked[0].challenge_id)
+    found = check(tx, world, demand, checking)
     answered_right(tx, world, charge, account)
     settled = [_settle(tx, world, challenge, demand) for challenge in marked]
     details = {
@@ -72,6 +86,8 @@ def prove(
     whole = isinstance(settled[0], Approved)
     kind = EventKind.CHALLENGE_APPROVED if whole else EventKind.CHALLENGE_ADVANCED
     tx.record(AuditEvent(kind, answered_by, details))
+    if backup is Backup.SMS:
+        tell_of_use(tx, world, marked[0])
     return settled
 
 

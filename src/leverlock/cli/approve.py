@@ -14,11 +14,12 @@ from leverlock.cli.options import Config, Json, PasswordFile
 from leverlock.cli.output import CommandError, Exit, note, tell
 from leverlock.cli.owner import api_address, digits, sign_in
 from leverlock.cli.secret_input import is_typed, secret
+from leverlock.cli.sms import answer_by_sms
 
 MOST = 5  # challenges that one code may approve together (semantics 12)
 POLL_SECONDS = 1.0
 _HELP = (
-    "numbers: approve these together, with one code (1 3) · d 2: deny · n 2: this was not me · "
+    "numbers: approve these together, with one code (1 3) · s 2: by SMS · d 2: deny · n 2: this was not me · "
     "enter: look again · q: leave"
 )
 
@@ -38,6 +39,9 @@ def approve(
     not_me: Annotated[
         list[str] | None, typer.Option(help='Say "this was not me": freezes the key that asked, and alerts.')
     ] = None,
+    by_sms: Annotated[
+        bool, typer.Option("--sms", help="Have the code sent by SMS, where it may stand in for the app's.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Where nothing waits, wait until something does.")] = False,
     password_file: PasswordFile = None,
     login_code_file: Annotated[
@@ -58,7 +62,9 @@ def approve(
         password = sign_in(api, login, password_file, login_code_file)
         waiting = _waiting(api, wait=wait)
         if challenge or deny or not_me:
-            done = _answer_named(api, waiting, challenge or [], deny or [], not_me or [], code_file, password)
+            done = _answer_named(
+                api, waiting, challenge or [], deny or [], not_me or [], code_file, password, by_sms=by_sms
+            )
             lines = [f"{one['state']}: {one['challenge']}" for one in done["answered"]]
             tell(done, as_json=as_json, lines=lines)
         elif as_json:
@@ -83,6 +89,8 @@ def _answer_named(
     not_me: list[str],
     code_file: Path | None,
     password: str,
+    *,
+    by_sms: bool,
 ) -> dict[str, Any]:
     """Answer what the command line names. Refusals go first: they need no code, so nothing can hold them up."""
     answered = []
@@ -96,7 +104,11 @@ def _answer_named(
             raise CommandError("not all of these challenges wait for an answer")
         for one in marked:
             note("\n".join(_shown(one)))
-        answered += _prove(api, marked, password, code_file)
+        if by_sms:
+            for one in marked:
+                answered += answer_by_sms(api, one)
+        else:
+            answered += _prove(api, marked, password, code_file)
     return {"answered": answered}
 
 
@@ -121,9 +133,13 @@ def _converse(api: ApiClient, waiting: list[dict[str, Any]], password: str) -> N
 
 
 def _act(api: ApiClient, waiting: list[dict[str, Any]], words: list[str], password: str) -> None:
-    verb = words[0] if words and words[0] in ("d", "n") else ""
+    verb = words[0] if words and words[0] in ("d", "n", "s") else ""
     marked = _marked(waiting, words[1:] if verb else words)
-    if verb:
+    if verb == "s":
+        for one in marked:
+            for done in answer_by_sms(api, one):
+                print(f"{done['state']}: {done['challenge']}. The client repeats its call now.")
+    elif verb:
         for one in marked:
             reason = "not_me" if verb == "n" else "changed_mind"
             api.call("POST", f"/v1/challenges/{one['id']}/denial", {"reason": reason})

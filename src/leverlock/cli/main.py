@@ -29,6 +29,7 @@ from leverlock.cli import (
     operator,
     policy,
     serve,
+    sms,
     venue,
 )
 from leverlock.cli.output import EXIT_MEANINGS, CommandError, Exit, fail, refused
@@ -67,6 +68,7 @@ policy.app.command("approve")(decisions.approve_policy)
 policy.app.command("refuse")(decisions.refuse_policy)
 app.add_typer(cases.app, name="case")
 app.add_typer(notice.app, name="notice")
+app.add_typer(sms.app, name="sms")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(clock.app, name="clock")

@@ -13,7 +13,7 @@ from leverlock.domain.action import ActionType
 from leverlock.domain.environment import MARKETS, Environment
 from leverlock.domain.hold import HoldScope
 from leverlock.domain.requirement import ProofKind, Requirement
-from leverlock.domain.values import Field, text, word
+from leverlock.domain.values import Field, boolean, text, word
 
 FULL_REAUTHENTICATION: Final = Requirement.of(ProofKind.PASSWORD, ProofKind.TOTP)
 
@@ -85,6 +85,46 @@ KEY_UNFREEZE: Final = _of_each(
     held_by=HoldScope.KEYS,
 )
 
+# What SMS may stand in for is for the owner to say, with the code it would stand in for (M14); another number in the
+# place of one that served needs the password too (semantics 3).
+_NUMBER: Final = {"number": text(required=True), "authenticator": word(required=True), "backup": boolean(required=True)}
+
+SMS_SAVE: Final = {
+    market: ActionType(
+        name=f"{market}.sms.save",
+        environment=market,
+        gated=True,
+        title=f"Save the SMS settings of {market.label}",
+        fields=_NUMBER,
+        floor=Requirement.of(ProofKind.TOTP),
+    )
+    for market in MARKETS
+}
+
+SMS_REPLACE: Final = {
+    market: ActionType(
+        name=f"{market}.sms.replace",
+        environment=market,
+        gated=True,
+        title=f"Replace the phone number of {market.label}",
+        fields=_NUMBER,
+        floor=FULL_REAUTHENTICATION,
+    )
+    for market in MARKETS
+}
+
+SMS_REMOVE: Final = {
+    market: ActionType(
+        name=f"{market}.sms.remove",
+        environment=market,
+        gated=True,
+        title=f"Switch SMS off for {market.label}",
+        fields={"number": text(required=True), "authenticator": word(required=True)},
+        floor=Requirement.of(ProofKind.TOTP),
+    )
+    for market in MARKETS
+}
+
 ACCOUNT: Final = tuple(
     row
     for rows in (
@@ -97,6 +137,9 @@ ACCOUNT: Final = tuple(
         PASSWORD_RESET,
         ADDRESS_CHANGE,
         KEY_UNFREEZE,
+        SMS_SAVE,
+        SMS_REPLACE,
+        SMS_REMOVE,
     )
     for row in rows.values()
 )

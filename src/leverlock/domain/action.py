@@ -17,7 +17,7 @@ from leverlock.domain.canonical import canonical_json
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.hold import HoldScope
-from leverlock.domain.requirement import Requirement
+from leverlock.domain.requirement import Backup, Requirement
 from leverlock.domain.values import Field, Kind, ValueRefused
 
 FORM_VERSION = "1"
@@ -54,7 +54,8 @@ class ActionType:
     `derived`: further attributes that `derive` computes from fields and facts. `groupable`: one TOTP code may approve
     several of them together (semantics 12). `legacy_exempt`: not challenged for legacy keys (semantics 6). `floor`:
     proofs that no policy can lower. `legs`: the type of the parts of a bundle, which is judged by its riskiest (B69).
-    `held_by`: the hold that refuses it for a day after a recovery or a change of factors.
+    `held_by`: the hold that refuses it for a day after a recovery or a change of factors. `backups`: what a policy may
+    let stand in for the code, and nothing beyond it (B20).
     """
 
     name: str
@@ -70,6 +71,7 @@ class ActionType:
     floor: Requirement | None = None
     legs: ActionType | None = None
     held_by: HoldScope | None = None
+    backups: frozenset[Backup] = frozenset()
 
     @property
     def attributes(self) -> dict[str, Kind]:

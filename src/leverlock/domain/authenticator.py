@@ -1,4 +1,6 @@
-"""Authenticators: enrolled secrets, each for one account and one environment, and their enrolment (M4-M10).
+"""Authenticators: enrolled secrets, each for one account and one environment, and their enrolment (M4-M14).
+
+An app's secret is its seed; that of a phone number is the number itself, in E.164.
 
     pending ──► active ──► replaced   another one took its place
        │          ├──────► disabled   fifty wrong answers; only binding anew helps (B75)
@@ -22,6 +24,7 @@ from leverlock.domain.totp import NEVER_USED
 
 class AuthenticatorKind(StrEnum):
     TOTP = "totp"
+    SMS = "sms"
 
 
 class AuthenticatorState(StrEnum):
@@ -54,6 +57,15 @@ class SealedSecret:
     nonce: bytes
     ciphertext: bytes
 
+    def to_bytes(self) -> bytes:
+        """One piece for a column of its own: key version (4 bytes), length of the nonce (1), nonce, ciphertext."""
+        return self.key_version.to_bytes(4, "big") + bytes([len(self.nonce)]) + self.nonce + self.ciphertext
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> SealedSecret:
+        nonce_end = 5 + stored[4]
+        return cls(int.from_bytes(stored[:4], "big"), stored[5:nonce_end], stored[nonce_end:])
+
 
 @dataclass(frozen=True, slots=True)
 class StoredSecret:
@@ -68,7 +80,11 @@ class StoredSecret:
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """A stored authenticator. `generation` counts the bindings of this account and environment, from 1."""
+    """A stored authenticator. `generation` counts the bindings of this account and environment, from 1.
+
+    Of a phone number: `confirmed_at`, when the code sent to it came back; `usable_at`, from when on it may approve;
+    `backup`, whether its owner wants it to.
+    """
 
     account_id: str
     authenticator_id: str
@@ -82,14 +98,26 @@ class Authenticator:
     session_id: str = ""
     last_step: int = NEVER_USED
     budget: FactorBudget = UNTRIED
+    confirmed_at: int = 0
+    usable_at: int = 0
+    backup: bool = False
 
     @property
     def seal_context(self) -> str:
-        return seal_context(self.account_id, self.environment, self.authenticator_id, self.generation)
+        return seal_context(self.account_id, self.environment, self.authenticator_id, self.generation, kind=self.kind)
+
+    @property
+    def was_bound(self) -> bool:
+        """Whether it served once, whatever became of it."""
+        return self.state not in (AuthenticatorState.PENDING, AuthenticatorState.EXPIRED)
+
+    def is_open_to(self, session_id: str, now_ms: int) -> bool:
+        """Whether this session may still finish this enrolment."""
+        return self.session_id == session_id and now_ms < self.expires_at
 
     @property
     def stored(self) -> StoredSecret:
-        """Its seed in its place."""
+        """Its secret in its place."""
         return StoredSecret(self.account_id, "authenticator", self.authenticator_id, self.seal_context, self.secret)
 
     def must_be_confirmable(self, *, session_id: str, now_ms: int) -> None:
@@ -102,9 +130,16 @@ class Authenticator:
             raise Refused(Reason.ENROLMENT_EXPIRED)
 
 
-def seal_context(account_id: str, environment: Environment, authenticator_id: str, generation: int) -> str:
-    """The associated data of a sealed seed: a row pasted over another, or an old one, does not open (B82, B83)."""
-    return f"totp|{account_id}|{environment}|{authenticator_id}|{generation}"
+def seal_context(
+    account_id: str,
+    environment: Environment,
+    authenticator_id: str,
+    generation: int,
+    *,
+    kind: AuthenticatorKind = AuthenticatorKind.TOTP,
+) -> str:
+    """The associated data of a sealed secret: a row pasted over another, or an old one, does not open (B82, B83)."""
+    return f"{kind}|{account_id}|{environment}|{authenticator_id}|{generation}"
 
 
 def may_step(before: AuthenticatorState, after: AuthenticatorState) -> bool:

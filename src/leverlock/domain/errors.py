@@ -61,11 +61,18 @@ class Reason(StrEnum):
     RECOVERY_BUDGET_SPENT = "recovery_budget_spent"
     TOO_MANY_CHALLENGES = "too_many_challenges"
     ON_HOLD = "on_hold"
+    SMS_THROTTLED = "sms_throttled"
+    SMS_APPROVALS_SPENT = "sms_approvals_spent"
     # Protection and enrolment.
     ENROLMENT_REQUIRED = "enrolment_required"
     NO_USABLE_FACTOR = "no_usable_factor"
     ENROLMENT_NOT_PENDING = "enrolment_not_pending"
     ENROLMENT_EXPIRED = "enrolment_expired"
+    SMS_OFF = "sms_off"
+    SMS_NOT_USABLE = "sms_not_usable"
+    SMS_CODE_EXPIRED = "sms_code_expired"
+    NUMBER_NOT_ALLOWED = "number_not_allowed"
+    NUMBER_NOT_CONFIRMED = "number_not_confirmed"
     # Keys and accounts.
     KEY_REVOKED = "key_revoked"
     KEY_FROZEN = "key_frozen"

@@ -76,6 +76,20 @@ class Limits:
     address_farewell_ms: int = 7 * DAY
     told_before_disabled: int = 5
     told_on_success_after: int = 3
+    sms_digits: int = 8
+    sms_code_life_ms: int = 5 * MINUTE
+    sms_new_number_ms: int = 24 * HOUR
+    sms_approvals: int = 3
+    sms_approvals_window_ms: int = 24 * HOUR
+    sms_resend_ms: int = 30 * SECOND
+    sms_window_ms: int = 24 * HOUR
+    sms_per_number: int = 10
+    sms_per_account: int = 12
+    sms_per_source: int = 40
+    sms_per_prefix: int = 400
+    sms_per_deployment: int = 10_000
+    sms_breaker_after: int = 40
+    sms_breaker_percent: int = 20
     receive_window_ms: int = 5 * SECOND
     receive_window_max_ms: int = 60 * SECOND
     outage_key_seen_ms: int = 10 * MINUTE
@@ -103,9 +117,10 @@ class Limits:
 
     @property
     def guess_probability(self) -> float:
-        """P(a guesser hits a live six-digit code before the factor is disabled), computed (B78)."""
-        live = len(self.totp_window.steps_at(1))
-        return 1 - (1 - live / 10**6) ** self.factor_disable_after
+        """P(a guesser hits a live code of one factor before that factor is disabled), computed (B78)."""
+        totp = len(self.totp_window.steps_at(1)) / 10**6
+        sms = 1 / 10**self.sms_digits
+        return 1 - (1 - max(totp, sms)) ** self.factor_disable_after  # type: ignore[no-any-return]
 
 
 # name: (lowest, highest, source)
@@ -160,6 +175,20 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "address_farewell_ms": (7 * DAY, 30 * DAY, "semantics 3"),
     "told_before_disabled": (1, 20, "B80, RTS 4(4)"),
     "told_on_success_after": (1, 5, "B80"),
+    "sms_digits": (6, 8, "NIST SP 800-63B-4 section 3.1.3.2"),
+    "sms_code_life_ms": (1 * MINUTE, 10 * MINUTE, "NIST SP 800-63B-4 section 3.1.3.2"),
+    "sms_new_number_ms": (24 * HOUR, 30 * DAY, "NIST SP 800-63B-4 section 3.1.3.3"),
+    "sms_approvals": (1, 3, "semantics 3"),
+    "sms_approvals_window_ms": (24 * HOUR, 30 * DAY, "semantics 3"),
+    "sms_resend_ms": (1 * SECOND, 1 * HOUR, "B18"),
+    "sms_window_ms": (1 * HOUR, 30 * DAY, "B18: of the caps below"),
+    "sms_per_number": (1, 100, "B18, ASVS 2.4.1"),
+    "sms_per_account": (1, 100, "B18, ASVS 2.4.1"),
+    "sms_per_source": (1, 10_000, "B18, ASVS 2.4.1"),
+    "sms_per_prefix": (1, 100_000, "B18"),
+    "sms_per_deployment": (1, 1_000_000, "B18"),
+    "sms_breaker_after": (5, 100_000, "B18: SMS to a prefix before its ratio is looked at"),
+    "sms_breaker_percent": (0, 100, "B18: verified of sent, below which a prefix is closed"),
     "receive_window_ms": (1, 60 * SECOND, "Binance documentation"),
     "receive_window_max_ms": (1, 60 * SECOND, "Binance documentation"),
     "outage_key_seen_ms": (0, 10 * MINUTE, "B98"),

@@ -20,10 +20,20 @@ class Channel(StrEnum):
     EMAIL = "email"
     WEBHOOK = "webhook"
     CHAT = "chat"  # a service that Apprise knows
+    SMS = "sms"  # codes and notices to an enrolled number; it takes no address
+
+
+class Language(StrEnum):
+    """A language in which owners are written to."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
 
 
 def must_be_target(channel: Channel, target: str) -> None:
     """Raises Refused(MALFORMED) for what is no address of this channel; whether it may be called is judged later."""
+    if channel is Channel.SMS:
+        raise Refused(Reason.MALFORMED, "a phone is enrolled as a number, not as an address", field="channel")
     if channel is Channel.EMAIL and _MAIL.fullmatch(target) is None:
         raise Refused(Reason.MALFORMED, "expected a mail address such as owner@example.com", field="target")
     if channel is Channel.CHAT and _CHAT.fullmatch(target) is None:
@@ -79,7 +89,8 @@ class Address:
 class Message:
     """A committed message. `message_id` stays the same over every retry, so that a receiver can drop doubles (C7).
 
-    `body` is what happened, as JSON bytes; each messenger puts it into its own form. It never holds a code.
+    `body` is what happened, as JSON bytes; each messenger puts it into its own form. It never holds a code. An SMS is
+    the exception in both: its `target` is the authenticator, and number and text are sealed in its body (B17, B85).
     """
 
     account_id: str

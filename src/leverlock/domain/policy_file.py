@@ -135,7 +135,10 @@ def _rule(table: Mapping[str, Any], index: int, where: _Lines) -> Rule:
             known = ", ".join(sorted(declared)) or "none"
             raise PolicyError(f"{action.name!r} has no attribute {attribute!r} (it has: {known})", line)
         conditions.append(_condition(attribute, declared[attribute], test, line))
-    return Rule(table["name"], action.name, _requirement(table, index, where), tuple(conditions))
+    demanded = _requirement(table, index, where)
+    if not demanded.backups <= action.backups:
+        raise PolicyError(f"{action.name!r} takes no backup in place of the code", where.rule(index, "backup"))
+    return Rule(table["name"], action.name, demanded, tuple(conditions))
 
 
 def _requirement(table: Mapping[str, Any], index: int, where: _Lines) -> Requirement:

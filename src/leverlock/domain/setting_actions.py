@@ -11,7 +11,7 @@ from typing import Final
 from leverlock.domain.action import UNKNOWN, ActionType, AttributeValue, Facts, Unknown
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import HoldScope
-from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.requirement import Backup, ProofKind, Requirement
 from leverlock.domain.values import Kind, boolean, choice, decimal, integer, word
 
 
@@ -32,6 +32,7 @@ MULTI_ASSETS_SET: Final = ActionType(
     derive=_multi_assets_attributes,
     groupable=True,
     legacy_exempt=True,
+    backups=frozenset({Backup.SMS}),
 )
 
 # Margin taken out of a position raises its real leverage up to the setting of its symbol, and no order is placed.

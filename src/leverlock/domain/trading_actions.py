@@ -11,6 +11,7 @@ from typing import Final
 from leverlock.domain.action import UNKNOWN, ActionType, AttributeValue, Facts, Unknown
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import HoldScope
+from leverlock.domain.requirement import Backup
 from leverlock.domain.values import Field, Kind, boolean, choice, decimal, integer, word
 
 _ORDER: Final[dict[str, Field]] = {
@@ -92,6 +93,8 @@ def _margin_mode_attributes(fields: Mapping[str, str], facts: Facts) -> dict[str
     return {"switches": UNKNOWN if current is None else fields["margin_mode"] != current}
 
 
+TEXT_BACKUP: Final = frozenset({Backup.SMS})  # what a thief gains by one of these is bounded and soon seen (M13)
+
 ORDER_PLACE: Final = ActionType(
     name="futures.order.place",
     environment=Environment.FUTURES,
@@ -104,6 +107,7 @@ ORDER_PLACE: Final = ActionType(
     groupable=True,
     legacy_exempt=True,
     held_by=HoldScope.OPENING,
+    backups=TEXT_BACKUP,
 )
 
 CONDITIONAL_PLACE: Final = ActionType(
@@ -118,6 +122,7 @@ CONDITIONAL_PLACE: Final = ActionType(
     groupable=True,
     legacy_exempt=True,
     held_by=HoldScope.OPENING,
+    backups=TEXT_BACKUP,
 )
 
 ORDER_AMEND: Final = ActionType(
@@ -130,6 +135,7 @@ ORDER_AMEND: Final = ActionType(
     groupable=True,
     legacy_exempt=True,
     held_by=HoldScope.OPENING,
+    backups=TEXT_BACKUP,
 )
 
 ORDER_BATCH: Final = ActionType(
@@ -167,6 +173,7 @@ LEVERAGE_SET: Final = ActionType(
     groupable=True,
     legacy_exempt=True,
     held_by=HoldScope.OPENING,
+    backups=TEXT_BACKUP,
 )
 
 MARGIN_MODE_SET: Final = ActionType(
@@ -181,6 +188,7 @@ MARGIN_MODE_SET: Final = ActionType(
     derive=_margin_mode_attributes,
     groupable=True,
     legacy_exempt=True,
+    backups=TEXT_BACKUP,
 )
 
 POSITION_MODE_SET: Final = ActionType(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from leverlock.domain.account import Account, Session
 from leverlock.domain.attempts import AccountBudget
 from leverlock.domain.audit import GENESIS
-from leverlock.domain.authenticator import Authenticator
+from leverlock.domain.authenticator import Authenticator, AuthenticatorKind
 from leverlock.domain.environment import Environment
 from leverlock.store import rows
 from leverlock.store.transaction import UnitOfWork
@@ -119,8 +119,10 @@ class AccountActs(UnitOfWork):
         row = self._cursor.one("authenticator", parameters)
         return None if row is None else rows.authenticator(row)
 
-    def bound_authenticator(self, account_id: str, environment: Environment) -> Authenticator | None:
-        parameters = {"account_id": account_id, "environment": environment.value}
+    def bound_authenticator(
+        self, account_id: str, environment: Environment, *, kind: AuthenticatorKind = AuthenticatorKind.TOTP
+    ) -> Authenticator | None:
+        parameters = {"account_id": account_id, "environment": environment.value, "kind": kind.value}
         row = self._cursor.one("bound_authenticator", parameters)
         return None if row is None else rows.authenticator(row)
 
@@ -146,11 +148,15 @@ class AccountActs(UnitOfWork):
                 "expires_at": authenticator.expires_at,
                 "session_id": authenticator.session_id,
                 "last_step": authenticator.last_step,
+                "streak": authenticator.budget.streak,
+                "blocked_until": authenticator.budget.blocked_until_ms,
             },
         )
 
-    def drop_pending_enrolments(self, account_id: str, environment: Environment) -> list[str]:
-        parameters = {"account_id": account_id, "environment": environment.value}
+    def drop_pending_enrolments(
+        self, account_id: str, environment: Environment, *, kind: AuthenticatorKind = AuthenticatorKind.TOTP
+    ) -> list[str]:
+        parameters = {"account_id": account_id, "environment": environment.value, "kind": kind.value}
         return [str(row[0]) for row in self._cursor.all("drop_pending_enrolments", parameters)]
 
     def fence_authenticators(self, account_id: str, *, step: int, blocked_until_max: int) -> list[tuple[str, int, int]]:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from leverlock.domain.audit import ChainedEvent
 from leverlock.domain.authenticator import SealedSecret, StoredSecret
-from leverlock.domain.limits import DAY, MINUTE
+from leverlock.domain.limits import DAY, HOUR, MINUTE
 from leverlock.domain.messages import Message
 from leverlock.store import rows
 from leverlock.store.sealed_columns import SEALED, stored_secret
@@ -18,6 +18,8 @@ SIGN_IN_TRIES_KEPT_MS = 1 * DAY
 UNDELIVERED_KEPT_MS = 7 * DAY
 LEGACY_USES_KEPT_MS = 90 * DAY
 RESET_LINKS_KEPT_MS = 7 * DAY  # as long as any window in which they are counted
+SMS_CODES_KEPT_MS = 1 * HOUR
+SMS_SLOTS_KEPT_MS = 30 * DAY  # the longest window that settings allow
 
 
 class UpkeepActs(UnitOfWork):
@@ -134,5 +136,7 @@ class UpkeepActs(UnitOfWork):
             "prune_addresses": 0,
             "prune_messages": UNDELIVERED_KEPT_MS,
             "prune_legacy_uses": LEGACY_USES_KEPT_MS,
+            "prune_sms_codes": SMS_CODES_KEPT_MS,
+            "prune_sms_slots": SMS_SLOTS_KEPT_MS,
         }
         return sum(self._cursor.write(name, {"before": self.now - kept, "limit": limit}) for name, kept in ages.items())

@@ -40,6 +40,14 @@ UPDATE account SET password_hash = :after WHERE account_id = :account_id AND pas
 -- name: set_account_state
 UPDATE account SET state = :state WHERE account_id = :account_id AND state <> :state;
 
+-- name: language
+SELECT language FROM account_language WHERE account_id = :account_id;
+
+-- name: set_language
+INSERT INTO account_language (account_id, language) VALUES (:account_id, :language)
+ON CONFLICT (account_id) DO UPDATE SET language = excluded.language
+WHERE account_language.language <> excluded.language;
+
 -- name: charge_sign_in
 -- Count a try; a window that has passed begins anew.
 INSERT INTO sign_in_try (subject, tries, since) VALUES (:subject, 1, :now)
@@ -153,19 +161,19 @@ WHERE account_id = :account_id AND change_id = :change_id AND state = 'waiting' 
 
 -- name: authenticators
 SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
-  created_at, expires_at, session_id, last_step, streak, blocked_until
+  created_at, expires_at, session_id, last_step, streak, blocked_until, confirmed_at, usable_at, backup
 FROM authenticator WHERE account_id = :account_id ORDER BY environment, generation;
 
 -- name: authenticator
 SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
-  created_at, expires_at, session_id, last_step, streak, blocked_until
+  created_at, expires_at, session_id, last_step, streak, blocked_until, confirmed_at, usable_at, backup
 FROM authenticator WHERE account_id = :account_id AND authenticator_id = :authenticator_id;
 
 -- name: bound_authenticator
 SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
-  created_at, expires_at, session_id, last_step, streak, blocked_until
+  created_at, expires_at, session_id, last_step, streak, blocked_until, confirmed_at, usable_at, backup
 FROM authenticator
-WHERE account_id = :account_id AND environment = :environment AND kind = 'totp' AND state IN ('active', 'disabled');
+WHERE account_id = :account_id AND environment = :environment AND kind = :kind AND state IN ('active', 'disabled');
 
 -- name: next_generation
 SELECT coalesce(max(generation), 0) + 1 AS generation
@@ -174,14 +182,14 @@ FROM authenticator WHERE account_id = :account_id AND environment = :environment
 -- name: insert_authenticator
 INSERT INTO authenticator
   (account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
-   created_at, expires_at, session_id, last_step, streak, blocked_until)
+   created_at, expires_at, session_id, last_step, streak, blocked_until, confirmed_at, usable_at, backup)
 VALUES
   (:account_id, :authenticator_id, :environment, :kind, :state, :generation, :key_version, :nonce, :ciphertext,
-   :created_at, :expires_at, :session_id, :last_step, 0, 0);
+   :created_at, :expires_at, :session_id, :last_step, :streak, :blocked_until, 0, 0, 0);
 
 -- name: drop_pending_enrolments
 UPDATE authenticator SET state = 'expired'
-WHERE account_id = :account_id AND environment = :environment AND state = 'pending'
+WHERE account_id = :account_id AND environment = :environment AND kind = :kind AND state = 'pending'
 RETURNING authenticator_id;
 
 -- name: fence_authenticators
@@ -202,6 +210,82 @@ WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND stat
 -- ONCE: a pending binding is confirmed, and the step of its first code is burned with it.
 UPDATE authenticator SET state = 'active', last_step = :step, streak = 0, blocked_until = 0
 WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'pending' AND last_step < :step;
+
+-- name: confirm_number
+-- ONCE: the code sent to a new number came back. It serves nothing before it is saved.
+UPDATE authenticator SET confirmed_at = :now, streak = 0, blocked_until = 0
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'pending' AND kind = 'sms'
+  AND confirmed_at = 0;
+
+-- name: save_number
+-- ONCE: a confirmed number is bound.
+UPDATE authenticator SET state = 'active', usable_at = :usable_at, backup = :backup
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'pending' AND kind = 'sms'
+  AND confirmed_at > 0;
+
+-- name: set_backup
+UPDATE authenticator SET backup = :backup
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND kind = 'sms';
+
+-- name: distrust_number
+-- It waits as a new one would; a wait is only ever lengthened.
+UPDATE authenticator SET usable_at = max(usable_at, :usable_at)
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND kind = 'sms';
+
+-- name: number_used
+-- Success forgives the wrong answers before it.
+UPDATE authenticator SET streak = 0, blocked_until = 0
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND kind = 'sms'
+  AND usable_at <= :now;
+
+-- name: put_sms_code
+-- One code for each purpose: a resend replaces the one before.
+INSERT INTO sms_code
+  (account_id, subject, authenticator_id, code_hash, message_id, created_at, expires_at, delivery)
+VALUES (:account_id, :subject, :authenticator_id, :code_hash, :message_id, :created_at, :expires_at, 'waiting')
+ON CONFLICT (account_id, subject) DO UPDATE SET authenticator_id = excluded.authenticator_id,
+  code_hash = excluded.code_hash, message_id = excluded.message_id, created_at = excluded.created_at,
+  expires_at = excluded.expires_at, delivery = excluded.delivery;
+
+-- name: sms_code
+SELECT account_id, subject, authenticator_id, code_hash, message_id, created_at, expires_at, delivery
+FROM sms_code WHERE account_id = :account_id AND subject = :subject;
+
+-- name: spend_sms_code
+-- ONCE: this very code, while it is live.
+DELETE FROM sms_code
+WHERE account_id = :account_id AND subject = :subject AND code_hash = :code_hash AND expires_at > :now;
+
+-- name: drop_sms_codes
+-- Of one number, or of all with an empty id. What was not sent yet is not sent any more.
+DELETE FROM sms_code
+WHERE account_id = :account_id AND (:authenticator_id = '' OR authenticator_id = :authenticator_id)
+RETURNING message_id;
+
+-- name: note_sms_delivery
+-- A receipt can overtake the answer to the hand-over; it is never taken back by it.
+UPDATE sms_code SET delivery = :delivery
+WHERE account_id = :account_id AND message_id = :message_id
+  AND (delivery = 'waiting' OR (delivery = 'handed_over' AND :delivery <> 'handed_over'));
+
+-- name: sms_slots
+SELECT count(*) AS taken, coalesce(min(at), 0) AS oldest FROM sms_slot WHERE subject = :subject AND slot < :most;
+
+-- name: new_sms_slot
+-- ONCE: one more of as many as its cap allows.
+INSERT INTO sms_slot (subject, slot, at) VALUES (:subject, :slot, :now) ON CONFLICT DO NOTHING;
+
+-- name: old_sms_slot
+-- ONCE: the oldest, if its window is over.
+UPDATE sms_slot SET at = :now
+WHERE subject = :subject AND at <= :window_start AND slot =
+  (SELECT slot FROM sms_slot WHERE subject = :subject AND slot < :most ORDER BY at, slot LIMIT 1);
+
+-- name: sms_slots_since
+SELECT count(*) AS taken FROM sms_slot WHERE subject = :subject AND at > :since;
+
+-- name: draw_in_sms_slots
+UPDATE sms_slot SET at = :now WHERE at > :now;
 
 -- name: charge_authenticator
 -- Write a wrong answer down before the answer is looked at.
@@ -655,7 +739,7 @@ ORDER BY account_id LIMIT :limit;
 
 -- name: sealed_authenticator
 -- The first of three statements for each table with a sealed secret; `store/sealed_columns.py` names the tables.
-SELECT authenticator_id, key_version, nonce, ciphertext, environment, generation
+SELECT authenticator_id, key_version, nonce, ciphertext, environment, generation, kind
 FROM authenticator WHERE account_id = :account_id AND key_version <> :version;
 
 -- name: reseal_authenticator
@@ -837,6 +921,15 @@ DELETE FROM reset_link WHERE (account_id, token_hash) IN
 -- name: prune_addresses
 DELETE FROM address WHERE (account_id, address_id) IN
   (SELECT account_id, address_id FROM address WHERE state <> 'serving' AND until < :before LIMIT :limit);
+
+-- name: prune_sms_codes
+DELETE FROM sms_code WHERE (account_id, subject) IN
+  (SELECT account_id, subject FROM sms_code WHERE expires_at < :before LIMIT :limit);
+
+-- name: prune_sms_slots
+-- Only all slots of a subject together: a gap between them would pass for room.
+DELETE FROM sms_slot WHERE subject IN
+  (SELECT subject FROM sms_slot GROUP BY subject HAVING max(at) < :before LIMIT :limit);
 
 -- name: prune_messages
 -- What was given up stays readable for a while, with its reason.

@@ -23,6 +23,7 @@ from leverlock.domain.proposal import Proposal, ProposalKind, ProposalState
 from leverlock.domain.recovery_case import CaseState, Document, DocumentKind, PictureType, RecoveryCase
 from leverlock.domain.requirement import ProofKind, Requirement
 from leverlock.domain.roles import Operator, Role
+from leverlock.domain.sms_code import Delivery, SmsCode
 
 Row = tuple[Any, ...]
 
@@ -57,7 +58,8 @@ def session(row: Row) -> Session:
 
 def authenticator(row: Row) -> Authenticator:
     (account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext) = row[:9]
-    (created_at, expires_at, session_id, last_step, streak, blocked_until) = row[9:]
+    (created_at, expires_at, session_id, last_step, streak, blocked_until) = row[9:15]
+    confirmed_at, usable_at, backup = row[15:]
     return Authenticator(
         account_id,
         authenticator_id,
@@ -71,6 +73,16 @@ def authenticator(row: Row) -> Authenticator:
         session_id,
         last_step,
         FactorBudget(streak, blocked_until, disabled=state == AuthenticatorState.DISABLED),
+        confirmed_at,
+        usable_at,
+        bool(backup),
+    )
+
+
+def sms_code(row: Row) -> SmsCode:
+    account_id, subject, authenticator_id, code_hash, message_id, created_at, expires_at, delivery = row
+    return SmsCode(
+        account_id, subject, authenticator_id, code_hash, message_id, created_at, expires_at, Delivery(delivery)
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from leverlock.domain.api_key import key_context, upstream_context
-from leverlock.domain.authenticator import SealedSecret, StoredSecret, seal_context
+from leverlock.domain.authenticator import AuthenticatorKind, SealedSecret, StoredSecret, seal_context
 from leverlock.domain.environment import Environment
 from leverlock.domain.recovery_case import case_context
 from leverlock.store.rows import Row
@@ -19,7 +19,9 @@ from leverlock.store.rows import Row
 Context = Callable[[str, str, Row], str]
 
 SEALED: Final[dict[str, Context]] = {
-    "authenticator": lambda account, name, more: seal_context(account, Environment(more[0]), name, more[1]),
+    "authenticator": lambda account, name, more: seal_context(
+        account, Environment(more[0]), name, more[1], kind=AuthenticatorKind(more[2])
+    ),
     "api_key": lambda account, name, _: key_context(account, name),
     "upstream": lambda account, name, _: upstream_context(account, name),
     "recovery_case": lambda account, name, _: case_context(account, name),

@@ -29,6 +29,7 @@ from leverlock.store.acts_desk import DeskActs
 from leverlock.store.acts_keys import KeyActs
 from leverlock.store.acts_recovery import RecoveryActs
 from leverlock.store.acts_safeguards import SafeguardActs
+from leverlock.store.acts_sms import SmsActs
 from leverlock.store.acts_upkeep import UpkeepActs
 from leverlock.store.connection import BUSY_MS, Connect, Connection, open_file
 from leverlock.store.jobs import Job, answer
@@ -48,7 +49,9 @@ READERS = 2
 _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
-class SqliteTransaction(AccountActs, RecoveryActs, ChallengeActs, SafeguardActs, KeyActs, DeskActs, UpkeepActs):
+class SqliteTransaction(
+    AccountActs, RecoveryActs, ChallengeActs, SafeguardActs, SmsActs, KeyActs, DeskActs, UpkeepActs
+):
     """`ports.Transaction` on an SQLite connection."""
 
 

@@ -28,7 +28,7 @@ from .shipped import NAMES, SOURCES, policy
 POLICIES = {name: policy(name) for name in NAMES}
 both = pytest.mark.parametrize("name", NAMES)
 READY = Standing(protected=True, usable_factor=True)
-TOTP = Requirement.of("totp")
+TOTP = Requirement.of("totp", backups=["sms"])
 CALM = ["1", "20", "49", "50"]
 RISKY = ["51", "75", "125", None]  # None: the venue did not say
 
