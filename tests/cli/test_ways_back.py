@@ -15,6 +15,10 @@ import pytest
 
 from cli.test_approve import Owner, Terminal
 from installation import PASSWORD, Ended, Installation
+from leverlock.app.mailed_secrets import with_secret
+from leverlock.domain.messages import Channel, Message
+from leverlock.store.host import SystemEntropy
+from leverlock.store.sealing import Keyring, KeyringSealer
 
 NEW = "another horse, another battery"
 AS_ALICE = ("--login", "alice")
@@ -34,8 +38,11 @@ class Scene:
     def mailed(self, kind: str, name: str) -> str:
         """What a letter that still waits in the outbox tells its reader."""
         with closing(sqlite3.connect(self.installation.home / "leverlock.db")) as database:
-            rows = database.execute("SELECT body FROM outbox WHERE kind = ? ORDER BY created_at", (kind,)).fetchall()
-        return str(json.loads(rows[-1][0])[name])
+            found = "SELECT account_id, body FROM outbox WHERE kind = ? ORDER BY created_at"
+            account_id, body = database.execute(found, (kind,)).fetchall()[-1]
+        sealer = KeyringSealer(Keyring.load(self.installation.home / "keyring.json"), entropy=SystemEntropy())
+        left = with_secret(sealer, Message(account_id, "", Channel.EMAIL, "", kind, body, 0, 0))
+        return str(json.loads(left.body)[name])
 
 
 @pytest.fixture
