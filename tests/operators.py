@@ -144,6 +144,12 @@ def messages(deployment: Deployment, account_id: str, kind: str | None = None) -
     return found
 
 
+def enrolment_link(deployment: Deployment, account_id: str) -> str:
+    """The newest link that a case has sent; the ones before are void."""
+    sent = messages(deployment, account_id, "recovery_case.link")
+    return str(max(sent, key=lambda message: int(message["number"]))["link"])
+
+
 def cancel_link(deployment: Deployment, account_id: str) -> str:
     """The newest cancel link that was sent."""
     return str([message for message in messages(deployment, account_id) if "cancel" in message][-1]["cancel"])

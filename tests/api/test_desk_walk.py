@@ -23,7 +23,7 @@ from leverlock.domain.totp import hotp, step_at
 from operators import (
     approved,
     cancel_link,
-    messages,
+    enrolment_link,
     must_be_told,
     operator,
     picture,
@@ -96,7 +96,7 @@ class Walker:
         body = {}
         for name in step.get("sends", []):
             if name == "token":
-                body[name] = messages(self.deployment, self.owner.account_id, "recovery_case.link")[-1]["link"]
+                body[name] = enrolment_link(self.deployment, self.owner.account_id)
             elif name == "code":
                 which = "login" if "login_authenticator" in needs else self.bound if "new_app" in needs else "futures"
                 body[name] = self.code(which)
@@ -195,7 +195,7 @@ def came_back(deployment: Deployment, agents: tuple[Owner, Owner]) -> tuple[Owne
     signed_in(owner)
     case = submitted(owner)
     at_the_desk(owner, agents)
-    link = messages(deployment, owner.account_id, "recovery_case.link")[-1]["link"]
+    link = enrolment_link(deployment, owner.account_id)
     opened = deployment.api.call("POST", "/v1/recovery-links", {"token": link})
     assert (opened.status, opened.json["state"]) == (201, "recovery"), opened
     return owner, case, opened.json["token"]
@@ -206,7 +206,7 @@ def test_the_link_is_good_once_and_opens_nothing_but_the_lost_environments(
     deployment: Deployment, agents: tuple[Owner, Owner]
 ) -> None:
     owner, case, token = came_back(deployment, agents)
-    link = messages(deployment, owner.account_id, "recovery_case.link")[-1]["link"]
+    link = enrolment_link(deployment, owner.account_id)
     api = deployment.api
     never = api.call("POST", "/v1/recovery-links", {"token": link[:-1] + ("0" if link[-1] != "0" else "1")})
     again = api.call("POST", "/v1/recovery-links", {"token": link})
@@ -239,7 +239,7 @@ def test_the_link_is_dead_after_ten_minutes(deployment: Deployment, agents: tupl
     signed_in(owner)
     case = submitted(owner)
     at_the_desk(owner, agents)
-    link = messages(deployment, owner.account_id, "recovery_case.link")[-1]["link"]
+    link = enrolment_link(deployment, owner.account_id)
     deployment.clock.advance(late_ms)
     assert deployment.api.call("POST", "/v1/recovery-links", {"token": link}).problem == "unknown-id"
     assert state(owner, case) == "ready"
@@ -287,7 +287,7 @@ def test_a_link_and_a_cancel_at_once_leave_nobody_inside(deployment: Deployment,
         signed_in(owner)
         case = submitted(owner)
         at_the_desk(owner, agents)
-        link = messages(deployment, owner.account_id, "recovery_case.link")[-1]["link"]
+        link = enrolment_link(deployment, owner.account_id)
         stop = cancel_link(deployment, owner.account_id)
         gate = threading.Barrier(3)
         answers: list[Reply] = []

@@ -14,7 +14,7 @@ from installation import Installation
 from leverlock.domain.roles import Role
 from leverlock.domain.totp import hotp, step_at
 from leverlock.messengers.letters import letter
-from operators import client, messages, operator, picture, state, sweep
+from operators import client, enrolment_link, operator, picture, state, sweep
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_case_by_commands_alone(
     sweep(deployment)
     assert "expires_at" in run(second, "desk", "link", account, case)
 
-    link = messages(deployment, account, "recovery_case.link")[-1]["link"]
+    link = enrolment_link(deployment, account)
     (installation.folder / "link").write_text(link + "\n")
     shown: list[str] = []
     monkeypatch.setattr("leverlock.cli.enrol.note", shown.append)
