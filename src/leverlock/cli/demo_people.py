@@ -34,6 +34,12 @@ class Person:
     used: dict[str, int] = field(default_factory=dict)  # environment -> the last time step whose code was given
     recovery_codes: dict[str, list[str]] = field(default_factory=dict)
 
+    @classmethod
+    def signed_in(cls, stage: Stage, login: str, password: str) -> Person:
+        made = cls(stage, login, password, ApiClient(stage.api))
+        made.session.sign_in(login, password)
+        return made
+
     # -- codes -------------------------------------------------------------------------------------------------------
     def code(self, environment: str = "futures") -> str:
         """A code that was not given yet: the one shown now, or the next, which is accepted a step early.
@@ -66,6 +72,18 @@ class Person:
         confirmed = self.call("POST", path, {"code": self.code(environment)})
         self.recovery_codes[environment] = confirmed["recovery_codes"] or self.recovery_codes.get(environment, [])
         return confirmed
+
+    @staticmethod
+    def patiently(look: Callable[[], str], seconds: float = 10.0) -> str:
+        """What comes within `seconds`: an SMS, a mail."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return look()
+            except (OSError, IndexError):
+                if time.monotonic() > deadline:
+                    raise CommandError("nothing came") from None
+                time.sleep(0.05)
 
     def asked(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The challenge that a call is stopped by. Raises CommandError where it is stopped otherwise, or not at all."""
@@ -112,6 +130,10 @@ class Trader(Person):
     key: dict[str, Any] = field(default_factory=dict)
     exchange: Any = None
 
+    def bot_with(self, ccxt: Any, key: dict[str, Any]) -> Any:
+        """Another client, with another key."""
+        return bot(self.stage, ccxt, key)
+
     def waiting(self) -> dict[str, Any]:
         """The oldest challenge that waits for the owner."""
         found = self.call("GET", "/v1/challenges")["challenges"]
@@ -124,8 +146,7 @@ def person(stage: Stage, login: str, environments: tuple[str, ...] = ()) -> Pers
     """A new account, signed in, with an app for each of these environments."""
     password = secrets.token_urlsafe(12)
     perform(settings_of(stage), "account.create", login=login, password=password)
-    made = Person(stage, login, password, ApiClient(stage.api))
-    made.session.sign_in(login, password)
+    made = Person.signed_in(stage, login, password)
     for environment in environments:
         made.enable(environment)
     return made
@@ -169,6 +190,22 @@ def bot(stage: Stage, ccxt: Any, key: dict[str, Any]) -> Any:
             exchange.urls["api"][name] = f"{stage.gateway}/{url.split('/', 3)[3]}"
     exchange.load_markets()
     return exchange
+
+
+def order(leverage: int = 75, quantity: str = "0.01") -> dict[str, Any]:
+    """The body with which a venue, or the owner himself, asks about an order."""
+    fields = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": quantity}
+    facts = {"leverage": leverage, "margin_mode": "CROSSED"}
+    return {"action": {"type": "futures.order.place", "fields": fields, "facts": facts}}
+
+
+def refused(act: Callable[[], Any]) -> str:
+    """The title of the refusal that a call meets."""
+    try:
+        act()
+    except CommandError as problem:
+        return str(problem).partition(":")[0]
+    return "NOT refused"
 
 
 def by_bot(act: Callable[[], Any], done: str) -> str:

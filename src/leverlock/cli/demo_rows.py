@@ -6,34 +6,13 @@ tests, with the clock moved; here it is shown to wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-from leverlock.cli.demo_people import SYMBOL, Person, by_bot, person, trader
+from leverlock.cli.demo_people import SYMBOL, Person, by_bot, order, person, refused, trader
+from leverlock.cli.demo_row import Row
 from leverlock.cli.demo_stage import Stage
-from leverlock.cli.output import CommandError
 
 MARKETS: Final = ("spot", "margin", "futures")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the mission. `show` answers what was seen, which has to begin with `expected`."""
-
-    name: str
-    title: str
-    expected: str
-    show: Callable[[Stage, Any], str]
-
-
-def refused(act: Callable[[], Any]) -> str:
-    """The title of the refusal that a call meets."""
-    try:
-        act()
-    except CommandError as problem:
-        return str(problem).partition(":")[0]
-    return "NOT refused"
 
 
 # -- getting in --------------------------------------------------------------------------------------------------------
@@ -122,13 +101,6 @@ def _m10(stage: Stage, _ccxt: Any) -> str:
 
 
 # -- actions that demand a live proof ----------------------------------------------------------------------------------
-def order(leverage: int = 75, quantity: str = "0.01") -> dict[str, Any]:
-    """The body with which a venue, or the owner himself, asks about an order."""
-    fields = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": quantity}
-    facts = {"leverage": leverage, "margin_mode": "CROSSED"}
-    return {"action": {"type": "futures.order.place", "fields": fields, "facts": facts}}
-
-
 def _m15(stage: Stage, ccxt: Any) -> str:
     owner = trader(stage, ccxt, "m15", ("futures",))
 

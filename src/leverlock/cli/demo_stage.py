@@ -23,6 +23,18 @@ from leverlock.cli.output import CommandError, Exit
 
 PORTS: Final = {"api": 8700, "gateway": 8701, "metrics": 8702}
 START_SECONDS: Final = 30.0
+SMS: Final = """
+[limits]
+sms_resend_ms = 1000
+
+[sms]
+enabled = true
+
+[[sms.providers]]
+name = "file"
+kind = "file"
+path = "sms.jsonl"
+"""
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Stage:
     venue_token: str
     config: Path
     environment: dict[str, str]
+    sms: Path  # what is sent by SMS, a line each: this machine's provider is a file
 
 
 @contextmanager
@@ -61,8 +74,11 @@ def stage(directory: Path) -> Iterator[Stage]:
         )
         if made.returncode != 0:
             raise CommandError(f"the demo's deployment could not be made: {made.stderr.strip()}")
+        with config.open("a", encoding="utf-8") as file:
+            file.write(SMS)
         with _process(directory, "server", [*ours, "serve"], environment) as server:
-            yield Stage(server["api"], server["gateway"], venue["url"], token, config, environment)
+            sms = config.with_name("sms.jsonl")
+            yield Stage(server["api"], server["gateway"], venue["url"], token, config, environment, sms)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ import segno
 from rich.console import Console
 
 from leverlock.cli.demo_people import SYMBOL, Trader, by_bot, trader
+from leverlock.cli.demo_row import Row
 from leverlock.cli.demo_rows import ROWS
+from leverlock.cli.demo_rows_more import MORE_ROWS
 from leverlock.cli.demo_stage import Stage
 from leverlock.cli.output import CommandError
 
@@ -52,7 +54,7 @@ def walk(stage: Stage, console: Console, ccxt: Any) -> Walk:
     _story(told, _trader(told, stage, ccxt, "story", ("futures", "spot")))
     _raise_while_exposed(told, _trader(told, stage, ccxt, "exposed", ("futures",)))
     console.print("\n[bold]The mission, row by row[/]")
-    for row in ROWS:
+    for row in sorted((*ROWS, *MORE_ROWS), key=_number):
         told.step(f"{row.name}  {row.title}", row.expected, partial(row.show, stage, ccxt))
     told.facts = {
         "username": visitor.login,
@@ -62,6 +64,10 @@ def walk(stage: Stage, console: Console, ccxt: Any) -> Walk:
         "futures_totp_uri": visitor.apps["futures"],
     }
     return told
+
+
+def _number(row: Row) -> int:
+    return int(row.name.removeprefix("M"))
 
 
 def _story(told: Walk, owner: Trader) -> None:
