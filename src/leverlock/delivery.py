@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from leverlock.app.case_link import completed
+from leverlock.app.mailed_secrets import with_secret
 from leverlock.config import Settings
-from leverlock.domain.messages import Channel
+from leverlock.domain.messages import Channel, Message
 from leverlock.messengers.chat import ChatMessenger
 from leverlock.messengers.completing import Completing
 from leverlock.messengers.destinations import Destinations
@@ -59,7 +60,7 @@ async def open_messengers(
             found[Channel.EMAIL] = EmailMessenger(mail, issuer=world.issuer)
         except (ValueError, OSError) as problem:
             raise CannotDeliver(f"mail cannot be sent with these settings: {problem}") from None
-    completing = {channel: Completing(messenger, partial(completed, sealer)) for channel, messenger in found.items()}
+    completing = {channel: Completing(messenger, partial(_whole, sealer)) for channel, messenger in found.items()}
     return {**completing, **_sms(settings.sms, sealer, stack, store=store, api_url=api_url)}
 
 
@@ -75,3 +76,8 @@ def _sms(
         raise CannotDeliver(str(problem)) from None
     stack.push_async_callback(messenger.close)
     return {Channel.SMS: messenger}
+
+
+def _whole(sealer: Sealer, message: Message) -> Message:
+    """A message with what only its reader may have."""
+    return with_secret(sealer, completed(sealer, message))

@@ -11,9 +11,10 @@ from api_deployment import PASSWORD, Deployment, Owner, Reply, order
 from leverlock.api.app import ENDPOINTS
 from leverlock.api.endpoint import Endpoint, Who
 from leverlock.app.accounts import set_address
+from leverlock.app.mailed_secrets import with_secret
 from leverlock.domain.ids import make_id
 from leverlock.domain.limits import DAY, MINUTE
-from leverlock.domain.messages import Channel
+from leverlock.domain.messages import Channel, Message
 
 GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.who is not Who.ANYBODY]
 NEW_PASSWORD = "another horse, another battery"
@@ -52,10 +53,12 @@ def told_at(owner: Owner, target: str = "owner@example.com") -> None:
 
 
 def mails(owner: Owner, kind: str) -> list[dict[str, Any]]:
+    """What the messages of this kind tell their readers, as they leave."""
     rows = owner.deployment.rows(
         "SELECT body FROM outbox WHERE account_id = ? AND kind = ? ORDER BY created_at", (owner.account_id, kind)
     )
-    return [json.loads(row[0]) for row in rows]
+    waiting = [Message(owner.account_id, "", Channel.EMAIL, "", kind, row[0], 0, 0) for row in rows]
+    return [json.loads(with_secret(owner.deployment.sealer, message).body) for message in waiting]
 
 
 def with_login(deployment: Deployment) -> tuple[Owner, dict[str, list[str]]]:

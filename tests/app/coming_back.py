@@ -7,6 +7,7 @@ from typing import Any
 
 from leverlock.app import accounts, enrol, notice_addresses, password, prove, recovery, sign_in
 from leverlock.app.decide import Asked
+from leverlock.app.mailed_secrets import with_secret
 from leverlock.app.proofs import Proof
 from leverlock.domain.account import Session
 from leverlock.domain.environment import Environment
@@ -91,8 +92,10 @@ def told(owner: Owner) -> list[tuple[str, str]]:
 
 
 def bodies(owner: Owner, kind: str) -> list[dict[str, Any]]:
+    """What the messages of this kind tell their readers, as they leave."""
     messages = owner.deployment.read(lambda tx: tx.due_messages(limit=1000))
-    return [json.loads(m.body) for m in messages if m.account_id == owner.account_id and m.kind == kind]
+    mine = [m for m in messages if m.account_id == owner.account_id and m.kind == kind]
+    return [json.loads(with_secret(owner.deployment.sealer, m).body) for m in mine]
 
 
 def forget_messages(owner: Owner) -> None:

@@ -138,6 +138,16 @@ def ask(owner: Owner, login: str = "alice", *, source: str = SOURCE) -> None:
     owner.deployment.run(lambda tx: password.ask_reset(tx, world, login=login, source=source))
 
 
+@pytest.mark.bar("B58")
+def test_what_a_letter_tells_its_reader_stands_nowhere_in_the_database(alice: Owner) -> None:
+    ask(alice)
+    token = token_of(alice)
+    alice.deployment.close()
+    kept = b"".join(path.read_bytes() for path in alice.deployment.path.parent.glob("leverlock.db*"))
+    assert token.partition(".")[2].encode() not in kept
+    alice.deployment = Deployment.open(alice.deployment.path.parent, clock=alice.deployment.clock)
+
+
 def token_of(owner: Owner) -> str:
     return str(bodies(owner, "password_reset.link")[-1]["token"])
 

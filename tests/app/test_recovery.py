@@ -307,6 +307,7 @@ def test_a_right_code_is_charged_nothing(alice: Owner) -> None:
 
 
 @pytest.mark.bar("B62")
+@pytest.mark.bar("B32")
 def test_wrong_used_foreign_and_unknown_codes_are_one_answer(deployment: Deployment, alice: Owner) -> None:
     bob = deployment.owner("bob", enrolled=[FUTURES])
     recover(alice, SPOT, alice.recovery_codes[SPOT][0])
@@ -405,6 +406,7 @@ def test_an_authenticator_is_taken_away_by_itself_and_its_environment_stays_on(a
 
 
 @pytest.mark.bar("B30")
+@pytest.mark.bar("B32")
 def test_the_last_way_back_is_not_cut(alice: Owner) -> None:
     recover(alice, FUTURES)  # its set is void, and no new one was made
     with refused(Reason.CONFLICT):

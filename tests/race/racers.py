@@ -16,10 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from leverlock.app import decide, enrol, prove, redeem, sign_in
+from leverlock.app import decide, enrol, password, prove, recovery, redeem, sign_in
 from leverlock.app.proofs import Proof
 from leverlock.domain.account import Session, SessionState
 from leverlock.domain.action import Intent
+from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Refused
 from leverlock.domain.limits import Limits
 from leverlock.ports import PasswordFinding, Transaction, UseCase, World
@@ -97,6 +98,35 @@ def _complete(world: World, job: Job, number: int) -> UseCase[str]:
     return run
 
 
+def _recover(world: World, job: Job, number: int) -> UseCase[str]:
+    """Each racer the same recovery code, with the password."""
+    stored = {**job["session"], "state": SessionState(job["session"]["state"])}
+    finding = PasswordFinding(job["account"], job["password_hash"], True)
+
+    def run(tx: Transaction) -> str:
+        recovery.recover(
+            tx,
+            world,
+            session=Session(**stored),
+            environment=Environment(job["environment"]),
+            code=job["code"],
+            password=finding,
+        )
+        return "ok"
+
+    return run
+
+
+def _follow(world: World, job: Job, number: int) -> UseCase[str]:
+    """Each racer the same link of a mail."""
+
+    def run(tx: Transaction) -> str:
+        password.open_reset(tx, world, token=job["token"])
+        return "ok"
+
+    return run
+
+
 def _sign_in(world: World, job: Job, number: int) -> UseCase[str]:
     finding = PasswordFinding(job["account"], password_hash(), False)
 
@@ -133,13 +163,15 @@ KINDS: dict[str, Callable[[World, Job, int], UseCase[str]]] = {
     "ask": _ask,
     "confirm": _confirm,
     "complete": _complete,
+    "recover": _recover,
+    "follow": _follow,
     "sign in": _sign_in,
     "claim": _claim,
     "step": _step,
 }
 
-# The account's budget is wide here, so that a factor may be raced for round after round.
-LIMITS = Limits(account_wrong_answers=100, account_window_ms=3_600_000)
+# The account's budgets are wide here, so that a factor may be raced for round after round.
+LIMITS = Limits(account_wrong_answers=100, account_window_ms=3_600_000, recovery_window_ms=3_600_000)
 
 
 def race(deployment: Deployment, job: Job, racers: int) -> list[str]:

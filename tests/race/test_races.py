@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from leverlock.app import decide, enrol, sign_in
+from app.coming_back import bodies, forget_messages, reached_at
+from leverlock.app import decide, enrol, password, recovery_codes, sign_in
 from leverlock.domain.environment import Environment
 from leverlock.domain.totp import hotp, step_at
+from leverlock.ports import Transaction
 from race.racers import LIMITS, Track, sent, winners
 from trail_state import must_agree
-from world import Deployment, Owner, order
+from world import Deployment, Owner, order, password_hash
 
 FUTURES, SPOT, LOGIN = Environment.FUTURES, Environment.SPOT, Environment.LOGIN
 HOURS_2 = 2 * 3_600_000
@@ -154,6 +156,35 @@ def one_login(course: Course) -> None:
     assert len(winners(outcomes)) == 1, Counter(outcomes)
 
 
+def one_recovery(course: Course) -> None:
+    """One code, sixty-four recoveries: one binding is opened, and five wrong answers are all that is evaluated."""
+    owner, deployment = course.owner, course.deployment
+    session = owner.sign_in()
+
+    def renew(tx: Transaction) -> tuple[str, ...]:
+        tx.lock_account(owner.account_id)
+        return recovery_codes.issue(tx, deployment.world, session=session, environment=FUTURES)
+
+    code = deployment.run(renew)[0]
+    outcomes = course.race(
+        "recover", session=sent(session), environment="futures", code=code, password_hash=password_hash()
+    )
+    assert Counter(outcomes) == {"ok": 1, "wrong_code": 5, "recovery_budget_spent": RACERS - 6}
+    assert deployment.read(lambda tx: tx.recovery_codes_left(owner.account_id)) == {}
+
+
+def one_link(course: Course) -> None:
+    owner, deployment = course.owner, course.deployment
+    if not course.rounds - 1:
+        reached_at(owner)
+    deployment.run(lambda tx: password.ask_reset(tx, deployment.world, login=owner.login, source="course"))
+    token = bodies(owner, "password_reset.link")[-1]["token"]
+    forget_messages(owner)
+    outcomes = course.race("follow", token=token)
+    assert Counter(outcomes) == {"ok": 1, "unknown_id": RACERS - 1}
+    deployment.clock.tick(24 * HOURS_2 // 2)
+
+
 def one_claim(course: Course) -> None:
     outcomes = Counter(course.race("claim", key=f"k{course.rounds}"))
     assert outcomes == {"ok": 1, "taken": RACERS - 1}
@@ -200,6 +231,8 @@ ROUNDS = [
     eight_slots,
     one_confirmation,
     one_login,
+    one_recovery,
+    one_link,
     one_claim,
     five_guesses,
     ten_passwords,
@@ -224,6 +257,7 @@ def test_the_write_alone_decides(course: Course, one: Callable[[Course], None]) 
 
 
 @pytest.mark.bar("B97")
+@pytest.mark.bar("B32")
 @pytest.mark.parametrize("one", ROUNDS, ids=lambda one: one.__name__)
 def test_what_is_used_once_is_got_by_one(course: Course, one: Callable[[Course], None]) -> None:
     run_rounds(course, one, rounds=20, seconds=2)

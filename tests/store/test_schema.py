@@ -127,6 +127,15 @@ def test_every_key_and_unique_index_begins_with_the_account(fresh: sqlite3.Conne
     assert not strays
 
 
+@pytest.mark.bar("B61")
+def test_a_fresh_installation_lets_nobody_in(fresh: sqlite3.Connection) -> None:
+    """No account but the one that holds the system's chain, which has no name, no password and is locked; no key."""
+    accounts = fresh.execute("SELECT account_id, login, state, password_hash FROM account").fetchall()
+    assert accounts == [("system", "", "locked", "")]
+    for table in ("login_name", "api_key", "api_key_name", "integrator", "session", "authenticator"):
+        assert fresh.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
 @pytest.mark.bar("B97")
 def test_uniqueness_that_correctness_rests_on(fresh: sqlite3.Connection) -> None:
     """One line per race that a unique index decides; `test_races.py` runs them."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from leverlock.app.consent import consent, voucher
 from leverlock.app.decide import Asked
 from leverlock.app.holds import must_not_be_held
+from leverlock.app.mailed_secrets import ADDRESS_CODE, address_code
 from leverlock.app.notices import notify, send
 from leverlock.domain import recovery_code
 from leverlock.domain.account import Session
@@ -66,14 +67,14 @@ def name_address(tx: Transaction, world: World, *, session: Session, change: Cha
         until=tx.now + world.limits.address_confirm_ms,
         replaces="" if replaced is None else replaced.address_id,
     )
-    code = recovery_code.make(world.entropy.bytes(recovery_code.RANDOM_BYTES))
+    code = address_code(world.sealer, account_id, address.address_id)
     if not tx.set_address(address, code_hash=_code_hash(world, address, code)):
         raise Refused(Reason.CONFLICT, "you are told there already")
     details = {"address": address.address_id, "channel": address.channel.value, "replaces": address.replaces}
     tx.record(AuditEvent(EventKind.NOTICE_ADDRESS_NAMED, session.principal, details))
     notify(tx, world, account_id, kind="address.named", channel=address.channel.value, target=address.target)
-    told = {"address_id": address.address_id, "code": recovery_code.shown(code)}
-    send(tx, world, address, kind="address.confirm", expires_at=address.until, **told)
+    told = {"address": address.address_id}
+    send(tx, world, address, kind=ADDRESS_CODE, expires_at=address.until, details=told)
     return address
 
 

@@ -58,7 +58,15 @@ def notices(tx: Transaction, world: World, account_id: str, *, kind: str, **deta
     return _messages(tx, world, told, body, expires_at=tx.now + NOTICE_LIFE_MS)
 
 
-def send(tx: Transaction, world: World, address: Address, *, kind: str, expires_at: int, **details: str | int) -> None:
+def send(
+    tx: Transaction,
+    world: World,
+    address: Address,
+    *,
+    kind: str,
+    expires_at: int,
+    details: Mapping[str, str | int],
+) -> None:
     """Write to one address alone what is for its reader and nobody else."""
     for message in _messages(tx, world, [address], {"type": kind, "at": tx.now, **details}, expires_at=expires_at):
         tx.put_message(message)

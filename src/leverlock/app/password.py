@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from leverlock.app.closing import revoke_live
 from leverlock.app.consent import consent, voucher
 from leverlock.app.decide import Asked
+from leverlock.app.mailed_secrets import RESET_LINK, reset_token
 from leverlock.app.notices import notify, send
 from leverlock.app.recovery import hold_all
 from leverlock.app.sign_in import SignedIn, session_id_of
@@ -20,7 +21,7 @@ from leverlock.domain.account_actions import PASSWORD_CHANGE, PASSWORD_RESET
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.ids import TOKEN_BYTES, is_id, text_of
+from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, is_id, text_of
 from leverlock.domain.messages import AddressState, Channel
 from leverlock.ports import Transaction, World
 from leverlock.ports_recovery import NewPassword
@@ -95,7 +96,8 @@ def ask_reset(tx: Transaction, world: World, *, login: str, source: str) -> None
     tx.if_refused(EventKind.RESET_REFUSED, by, source=source)
     tx.charge_sign_in(subject, limits=world.limits)
     owner_id = account.account_id
-    token = f"{owner_id}.{text_of(world.entropy.bytes(TOKEN_BYTES))}"
+    link_id = text_of(world.entropy.bytes(ID_BYTES))
+    token = reset_token(world.sealer, owner_id, link_id)
     mails = [
         address
         for address in tx.addresses(owner_id)
@@ -110,7 +112,7 @@ def ask_reset(tx: Transaction, world: World, *, login: str, source: str) -> None
     expires_at = tx.now + world.limits.reset_link_ms
     tx.insert_reset_link(owner_id, token_hash=reset_hash(token), expires_at=expires_at)
     for address in mails:
-        send(tx, world, address, kind="password_reset.link", expires_at=expires_at, token=token, source=source)
+        send(tx, world, address, kind=RESET_LINK, expires_at=expires_at, details={"link": link_id, "source": source})
     notify(tx, world, owner_id, kind="password_reset.asked", source=source)
 
 

@@ -53,11 +53,13 @@ def enrol(
         tell(done, as_json=as_json, lines=lines)
 
 
-_KEEP = "Recovery codes, shown this once; keep them where the phone is not:"
+def keep(codes: list[str]) -> list[str]:
+    """Recovery codes as they are printed."""
+    return ["Recovery codes, shown this once; keep them where the phone is not:", *codes] if codes else []
 
 
 def bound_lines(environment: Environment, codes: list[str]) -> list[str]:
-    return [f"{environment.label} is protected.", *([] if not codes else [_KEEP, *codes])]
+    return [f"{environment.label} is protected.", *keep(codes)]
 
 
 def bind(api: ApiClient, environment: Environment) -> dict[str, Any]:

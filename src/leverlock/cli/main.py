@@ -27,7 +27,9 @@ from leverlock.cli import (
     keyring,
     notice,
     operator,
+    password,
     policy,
+    recover,
     serve,
     sms,
     venue,
@@ -52,6 +54,9 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("enrol")(enrol.enrol)
 app.command("approve")(approve.approve)
+app.command("recover")(recover.recover)
+app.command("codes")(recover.codes)
+app.add_typer(password.app, name="password")
 app.add_typer(account.app, name="account")
 app.add_typer(key.app, name="key")
 app.add_typer(venue.app, name="venue")
