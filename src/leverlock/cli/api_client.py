@@ -54,7 +54,11 @@ class ApiClient:
     def sign_in(self, login: str, password: str) -> str:
         """Open a session; its state, `login_challenge` while a login code is wanted first. Raises CommandError."""
         assert not self._probe  # whom it does not know it tells no password
-        opened = self.call("POST", "/v1/sessions", {"login": login, "password": password})
+        return self.open_session("/v1/sessions", {"login": login, "password": password})
+
+    def open_session(self, path: str, body: dict[str, Any]) -> str:
+        """The same by whatever opens one."""
+        opened = self.call("POST", path, body)
         self._token = opened["token"]
         return str(opened["state"])
 
@@ -68,6 +72,10 @@ class ApiClient:
         opened = self.call("POST", "/v1/recovery-links", {"token": link})
         self._token = opened["token"]
         return opened
+
+    def forget_session(self) -> None:
+        """The session has ended by what was done in it: nothing is left to sign out of."""
+        self._token = None
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call; its JSON answer. Raises CommandError with what the problem document says."""
@@ -122,6 +130,5 @@ def _answer(status: int, text: bytes) -> dict[str, Any]:
     if "retry_after" in document:
         sentence += f" Try again in {document['retry_after']} s."
     facts = {"status": status, "type": document.get("type")}
-    if "challenge" in document:
-        facts["challenge"] = document["challenge"]
+    facts.update({name: document[name] for name in ("challenge", "next") if name in document})
     raise CommandError(sentence, exit_code=Exit.UNAVAILABLE if status >= 500 else Exit.REFUSED, facts=facts)
