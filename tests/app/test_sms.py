@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.coming_back import recover
 from app.observing import MARGIN, SPOT, events, streak, wrong
 from app.phone import (
     CHINESE_NUMBER,
@@ -285,6 +286,24 @@ def test_a_sim_swap_signal_makes_every_number_wait_as_a_new_one(texted: Owner) -
     assert "sms.distrusted" in notices(texted)
     assert code not in [text.code for text in texts(deployment) if text.kind == "sms.code"]
     assert texted.prove(challenge)
+
+
+@pytest.mark.bar("B34")
+@pytest.mark.parametrize("environment", [FUTURES, Environment.SPOT])
+def test_a_number_that_may_be_lost_with_the_phone_stands_in_for_nothing_after_a_recovery(
+    texted: Owner, environment: Environment
+) -> None:
+    """For a day, and in the environment that was recovered alone."""
+    texted.enrol(Environment.SPOT)
+    before = number_of(texted).usable_at
+    recover(texted, environment)
+    later = texted.deployment.clock.ms + DAY
+    assert number_of(texted).usable_at == (later if environment is FUTURES else before)
+    reducing = order(reduce_only="true")
+    if environment is FUTURES:
+        with refused(Reason.SMS_NOT_USABLE):
+            text_for(texted, texted.asked(reducing))
+    assert texted.prove(texted.asked(reducing))
 
 
 @pytest.mark.bar("B52")

@@ -46,6 +46,7 @@ def test_the_commands_are_these() -> None:
         "password change", "password forgot", "password reset",
         "policy approve", "policy check", "policy proposals", "policy propose", "policy refuse", "policy show",
         "recover", "serve",
+        "sms add", "sms backup", "sms distrust", "sms language", "sms remove",
         "venue connect", "venue list",
         "venue remove", "venue test",
     ]  # fmt: skip

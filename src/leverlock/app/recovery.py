@@ -18,6 +18,7 @@ from leverlock.app.notices import notices, notify
 from leverlock.app.proofs import verify_password
 from leverlock.app.recovery_codes import code_hash
 from leverlock.app.sign_in import account_id_of, live_session
+from leverlock.app.sms_settings import distrust
 from leverlock.domain import recovery_code
 from leverlock.domain.account import Account, Session, SessionState
 from leverlock.domain.audit import AuditEvent, EventKind
@@ -84,7 +85,7 @@ def open_enrolment(
     tx: Transaction, world: World, *, session: Session, environment: Environment, because: str
 ) -> Recovered:
     """Somebody proved his way back: he may bind anew. What is live in this environment is void, and so are its codes; a
-    day is held."""
+    day is held, and a number that may have been lost with the phone waits as a new one would."""
     account_id = session.account_id
     void = tx.drop_recovery_codes(account_id, environment)
     expires_at = tx.now + world.limits.enrolment_right_ms
@@ -98,8 +99,9 @@ def open_enrolment(
     }
     tx.record(AuditEvent(EventKind.RECOVERY_OPENED, session.principal, details))
     held_until = hold_all(tx, world, account_id, environment, because=because, by=session.principal)
-    everywhere = environment is Environment.LOGIN
-    revoke_live(tx, account_id, because=because, by=session.principal, environment=None if everywhere else environment)
+    concerned = None if environment is Environment.LOGIN else environment
+    revoke_live(tx, account_id, because=because, by=session.principal, environment=concerned)
+    distrust(tx, world, account_id=account_id, because=because, by=session.principal, environment=concerned)
     notify(
         tx, world, account_id, kind="recovery.opened", environment=environment.value, by=because, held_until=held_until
     )

@@ -115,14 +115,24 @@ def end_number(tx: Transaction, world: World, bound: Authenticator, *, because: 
     return True
 
 
-def distrust(tx: Transaction, world: World, *, account_id: str, because: str, by: str) -> int:
-    """Somebody says that the owner may have lost his numbers (a SIM swap): each waits as a new one would (B14).
+def distrust(
+    tx: Transaction,
+    world: World,
+    *,
+    account_id: str,
+    because: str,
+    by: str,
+    environment: Environment | None = None,
+) -> int:
+    """The owner may have lost his numbers (a SIM swap, a recovery): each waits as a new one would (B14).
 
-    How many there were. Their live codes are void; the owner is told.
+    Of one environment, or all. How many there were. Their live codes are void; the owner is told.
     """
     tx.lock_account(account_id)
     usable_at, count = tx.now + world.limits.sms_new_number_ms, 0
     for number in tx.authenticators(account_id):
+        if environment not in (None, number.environment):
+            continue
         if number.kind is not SMS or not tx.distrust_number(account_id, number.authenticator_id, usable_at=usable_at):
             continue
         tx.drop_sms_codes(account_id, authenticator_id=number.authenticator_id)
