@@ -27,10 +27,12 @@ from leverlock.domain.policy_file import load_policy
 from leverlock.domain.totp import STEP_SECONDS, hotp, step_at
 from leverlock.domain.trading_actions import ORDER_PLACE
 from leverlock.ports import PasswordFinding, Transaction, UseCase, World
+from leverlock.ports_security_keys import RelyingParty
 from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.sqlite import SqliteStore
 from leverlock.verifiers.totp import TotpVerifier
+from leverlock.verifiers.webauthn import WebAuthnVerifier
 
 T = TypeVar("T")
 
@@ -102,6 +104,7 @@ class Deployment:
             sealer=sealer,
             entropy=entropy,
             totp=TotpVerifier(sealer, window=limits.totp_window),
+            security_keys=WebAuthnVerifier(RelyingParty("localhost", "Leverlock", ())),
             issuer="Leverlock",
             approval_url="http://127.0.0.1/{challenge}",
         )

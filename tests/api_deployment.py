@@ -36,6 +36,7 @@ from leverlock.domain.policy import Policy
 from leverlock.domain.policy_file import load_policy
 from leverlock.domain.totp import hotp, step_at
 from leverlock.ports import World
+from leverlock.ports_security_keys import RelyingParty
 from leverlock.ports_sms import SmsTerms
 from leverlock.store.host import SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
@@ -43,6 +44,8 @@ from leverlock.store.snapshot import Snapshot
 from leverlock.store.sqlite import SqliteStore
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
+from leverlock.verifiers.webauthn import WebAuthnVerifier
+from software_key import ORIGIN, RP_ID
 
 START_MS = 1_790_000_010_000  # ten seconds into a time step
 STEP_MS = 30_000
@@ -260,6 +263,7 @@ class Deployment:
             sealer=self.sealer,
             entropy=entropy,
             totp=TotpVerifier(self.sealer, window=self.limits.totp_window),
+            security_keys=WebAuthnVerifier(RelyingParty(RP_ID, "Acme", (ORIGIN,))),
             issuer="Acme",
             approval_url="http://127.0.0.1:8741/challenges/{challenge}",
             sms=None if sms is None else sms(self.sealer),

@@ -18,12 +18,14 @@ from leverlock.domain import authenticator as authenticators
 from leverlock.domain import challenge as challenges
 from leverlock.domain import proposal as proposals
 from leverlock.domain import recovery_case as recovery_cases
+from leverlock.domain import security_key
 from leverlock.domain.attempts import AccountBudget, Reserve
 from leverlock.domain.audit import GENESIS, ChainedEvent, EventKind, link
 from leverlock.domain.authenticator import AuthenticatorState
 from leverlock.domain.challenge import State
 from leverlock.domain.proposal import ProposalState
 from leverlock.domain.recovery_case import CaseState
+from leverlock.domain.security_key import SecurityKeyState, counter_advances
 
 
 @dataclass
@@ -147,6 +149,7 @@ class AccountState:
     changes: dict[str, str] = field(default_factory=dict)  # id -> state
     desk: Desk = field(default_factory=lambda: Desk())
     addresses: set[str] = field(default_factory=set)  # those that serve; the others are over by themselves
+    security_keys: dict[str, tuple[str, str, int]] = field(default_factory=dict)  # id -> state, label, counter
 
     # -- the steps that records tell ---------------------------------------------------------------------------------
     def move(self, challenge_id: str, to: State) -> None:
@@ -170,6 +173,23 @@ class AccountState:
         assert factor.state == "active"
         assert factor.backup, "a number approved that its owner had not switched on"
         factor.streak, factor.blocked_until = 0, 0
+
+    def answer(self, told: dict[str, Any]) -> None:
+        """What a record says was accepted: a code's step, or a security key's signature, or neither."""
+        if told.get("backup") == "sms":
+            self.forgive(told["authenticator"])
+        elif "authenticator" in told:
+            self.accept(told["authenticator"], told["step"])
+        if "security_key" in told:
+            state, label, counter = self.security_keys[told["security_key"]]
+            assert state != "removed"
+            assert counter_advances(counter, told["sign_count"]), "a counter ran back"
+            self.security_keys[told["security_key"]] = (state, label, told["sign_count"])
+
+    def step_key(self, key_id: str, to: SecurityKeyState) -> None:
+        before, label, counter = self.security_keys[key_id]
+        assert security_key.may_step(SecurityKeyState(before), to), (key_id, before, to)
+        self.security_keys[key_id] = (to.value, label, counter)
 
     def fence(self, told: dict[str, Any]) -> None:
         assert not [1 for state, _ in self.challenges.values() if state in ("pending", "approved")]
@@ -237,13 +257,10 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
     elif kind is EventKind.CHALLENGE_APPROVED:
         for challenge_id in told["challenges"]:
             account.move(challenge_id, State.APPROVED)
-        if told.get("backup") == "sms":
-            account.forgive(told["authenticator"])
-        elif "authenticator" in told:
-            account.accept(told["authenticator"], told["step"])
+        account.answer(told)
     elif kind is EventKind.CHALLENGE_ADVANCED:
         assert all(account.challenges[challenge_id][0] == "pending" for challenge_id in told["challenges"])
-        account.accept(told["authenticator"], told["step"])
+        account.answer(told)
     elif kind is EventKind.PROTECTION_ENDED:
         account.protections.remove(told["environment"])
         account.recovery.pop(told["environment"], None)
@@ -309,10 +326,20 @@ def _apply(account: AccountState, kind: EventKind, at: int, told: dict[str, Any]
     elif kind is EventKind.SESSION_COMPLETED:
         assert account.sessions[told["session"]] == "login_challenge"
         account.sessions[told["session"]] = "full"
-        account.accept(told["authenticator"], told["step"])
+        account.answer(told)
     elif kind is EventKind.SESSION_RECOVERING:
         assert account.sessions[told["session"]] == "login_challenge"
         account.sessions[told["session"]] = "recovery"
+    elif kind is EventKind.SECURITY_KEY_ADDED:
+        assert told["security_key"] not in account.security_keys
+        account.security_keys[told["security_key"]] = ("active", told["label"], told["sign_count"])
+    elif kind is EventKind.SECURITY_KEY_RENAMED:
+        state, _, counter = account.security_keys[told["security_key"]]
+        account.security_keys[told["security_key"]] = (state, told["label"], counter)
+    elif kind is EventKind.SECURITY_KEY_SUSPENDED:
+        account.step_key(told["security_key"], SecurityKeyState.SUSPENDED)
+    elif kind is EventKind.SECURITY_KEY_REMOVED:
+        account.step_key(told["security_key"], SecurityKeyState.REMOVED)
     elif kind is EventKind.SESSION_ENDED:
         assert account.sessions[told["session"]] != "ended"
         account.sessions[told["session"]] = "ended"
@@ -390,6 +417,10 @@ def stored(path: Path, account_id: str) -> AccountState:
             dict(rows("SELECT change_id, state FROM pending_change WHERE account_id = ?")),
             desk_of(rows),
             {row[0] for row in rows("SELECT address_id FROM address WHERE account_id = ? AND state = 'serving'")},
+            {
+                row[0]: row[1:]
+                for row in rows("SELECT key_id, state, label, sign_count FROM security_key WHERE account_id = ?")
+            },
         )
 
 

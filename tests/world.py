@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from leverlock.app import accounts, api_keys, decide, enrol, prove, redeem, sign_in, sweep
+from leverlock.app import accounts, api_keys, ceremonies, decide, enrol, prove, redeem, security_keys, sign_in, sweep
+from leverlock.app.ceremonies import Asking
 from leverlock.app.decide import Allowed, Asked
 from leverlock.app.proofs import Proof
 from leverlock.app.prove import Advanced, Approved
@@ -32,6 +33,7 @@ from leverlock.app.redeem import Redeemed, Voided
 from leverlock.domain.account import Session
 from leverlock.domain.action import Action, Intent, parse
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm
+from leverlock.domain.base64url import base64url
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
@@ -40,9 +42,11 @@ from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import Limits
 from leverlock.domain.policy_file import load_policy
 from leverlock.domain.requirement import ProofKind
+from leverlock.domain.security_key import SecurityKey
 from leverlock.domain.totp import STEP_SECONDS, hotp, step_at
 from leverlock.domain.trading_actions import LEVERAGE_SET, MARGIN_MODE_SET, ORDER_PLACE
 from leverlock.ports import Clock, PasswordFinding, UseCase, World
+from leverlock.ports_security_keys import Assertion, Attestation, RelyingParty
 from leverlock.ports_sms import SmsTerms
 from leverlock.store.host import SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
@@ -50,6 +54,8 @@ from leverlock.store.sqlite import SqliteStore
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.sms_code import SmsCodeVerifier
 from leverlock.verifiers.totp import TotpVerifier
+from leverlock.verifiers.webauthn import WebAuthnVerifier
+from software_key import HONEST, ORIGIN, RP_ID, SoftwareKey, Spoilt, decoded
 
 T = TypeVar("T")
 
@@ -58,6 +64,7 @@ STEP_MS = STEP_SECONDS * 1000
 PASSWORD = "correct horse battery staple"
 SOURCE = "192.0.2.1"
 TRADES = frozenset({Scope.READ, Scope.FUTURES})  # what most keys of the tests may do
+RELYING_PARTY = RelyingParty(RP_ID, "Leverlock", (ORIGIN,))
 ANSWER_SECONDS = 20  # how long a test waits for the store
 
 
@@ -128,6 +135,7 @@ class Deployment:
         limits: Limits | None = None,
         policy: str = "literal",
         sms: bool = False,
+        relying_party: RelyingParty = RELYING_PARTY,
         **store_options: Any,
     ) -> Deployment:
         """What `create` made, started: again after a restart, or from a second process."""
@@ -142,6 +150,7 @@ class Deployment:
             sealer=sealer,
             entropy=SystemEntropy(),
             totp=TotpVerifier(sealer, window=limits.totp_window),
+            security_keys=WebAuthnVerifier(relying_party),
             issuer="Leverlock",
             approval_url="http://127.0.0.1/approve/{challenge}",
             sms=SmsTerms(SmsCodeVerifier(sealer), "127.0.0.1") if sms else None,
@@ -193,6 +202,7 @@ class Owner:
     used: dict[Environment, int] = field(default_factory=dict)
     authenticators: dict[Environment, str] = field(default_factory=dict)
     recovery_codes: dict[Environment, tuple[str, ...]] = field(default_factory=dict)
+    keys: dict[str, SoftwareKey] = field(default_factory=dict)  # security keys by id
 
     @property
     def principal(self) -> str:
@@ -204,12 +214,11 @@ class Owner:
         return PasswordFinding(self.account_id, password_hash(), matched)
 
     def sign_in(self) -> Session:
-        """Open a session with the password (and the login code where one is demanded)."""
+        """Open a session with the password (and a security key or the login code where one is demanded)."""
         deployment = self.deployment
-        signed = deployment.run(
-            lambda tx: sign_in.sign_in(tx, deployment.world, login=self.login, source=SOURCE, finding=self.finding())
-        )
-        self.token, self.session = signed.token, signed.session
+        self.begin_sign_in()
+        if self.keys:
+            return self.complete_with_key(next(iter(self.keys.values())))
         if Environment.LOGIN in self.seeds:
             code = self.fresh_code(Environment.LOGIN)
             deployment.run(lambda tx: sign_in.complete_login(tx, deployment.world, token=self.token, code=code))
@@ -243,6 +252,96 @@ class Owner:
         if confirmed.recovery_codes:
             self.recovery_codes[environment] = confirmed.recovery_codes
         return pending.seed
+
+    # -- security keys -----------------------------------------------------------------------------------------------
+    def add_key(self, key: SoftwareKey | None = None, *, label: str = "key", aged: bool = True) -> str:
+        """Add a security key, answering the challenge for it; its id. `aged`: a day passes, and it serves movements."""
+        made = key or SoftwareKey()
+        stored = self.register(made, self.registration(label))
+        self.keys[stored.key_id] = made
+        if aged:
+            self.deployment.clock.tick(self.deployment.world.limits.security_key_wait_ms)
+            self.sign_in()
+        return stored.key_id
+
+    def registration(self, label: str = "key") -> Asking:
+        """Options for a new key, once the challenge for it is answered."""
+        deployment = self.deployment
+
+        def begin() -> Asking | Asked:
+            assert self.session is not None
+            session = self.session
+            return deployment.run(
+                lambda tx: security_keys.begin_registration(tx, deployment.world, session=session, label=label)
+            )
+
+        begun = begin()
+        if isinstance(begun, Asked):
+            self.prove(begun.challenge)
+            begun = begin()
+        assert isinstance(begun, Asking)
+        return begun
+
+    def register(self, key: SoftwareKey, asking: Asking, spoilt: Spoilt = HONEST) -> SecurityKey:
+        deployment, session = self.deployment, self.session
+        assert session is not None
+        answer = decoded(key.register(options_of(asking), spoilt))
+        return deployment.run(
+            lambda tx: security_keys.register(tx, deployment.world, session=session, attestation=Attestation(**answer))
+        )
+
+    def ask_key(self, challenge: Challenge) -> Asking:
+        """Options for answering this challenge with a key."""
+        deployment, session = self.deployment, self.session
+        assert session is not None
+        return deployment.run(
+            lambda tx: ceremonies.open_for_challenge(
+                tx,
+                deployment.world,
+                account_id=self.account_id,
+                session_id=session.session_id,
+                challenge_id=challenge.challenge_id,
+            )
+        )
+
+    def prove_with_key(
+        self, challenge: Challenge, key: SoftwareKey, *, asking: Asking | None = None, spoilt: Spoilt = HONEST
+    ) -> list[Approved | Advanced]:
+        """Answer a challenge with a key's signature of its options (default: asked for now)."""
+        deployment = self.deployment
+        assertion = Assertion(**decoded(key.sign(options_of(asking or self.ask_key(challenge)), spoilt)))
+        return deployment.run(
+            lambda tx: prove.prove(
+                tx,
+                deployment.world,
+                account_id=self.account_id,
+                answered_by=self.principal,
+                challenge_ids=[challenge.challenge_id],
+                proof=Proof(assertion=assertion),
+            )
+        )
+
+    def begin_sign_in(self) -> Session:
+        """The password alone."""
+        deployment = self.deployment
+        signed = deployment.run(
+            lambda tx: sign_in.sign_in(tx, deployment.world, login=self.login, source=SOURCE, finding=self.finding())
+        )
+        self.token, self.session = signed.token, signed.session
+        return signed.session
+
+    def login_options(self) -> Asking:
+        return self.deployment.run(lambda tx: sign_in.ask_key(tx, self.deployment.world, token=self.token))
+
+    def complete_with_key(self, key: SoftwareKey, asking: Asking | None = None, spoilt: Spoilt = HONEST) -> Session:
+        """Answer the open login challenge with a key."""
+        deployment = self.deployment
+        assertion = Assertion(**decoded(key.sign(options_of(asking or self.login_options()), spoilt)))
+        deployment.run(
+            lambda tx: sign_in.complete_login_with_key(tx, deployment.world, token=self.token, assertion=assertion)
+        )
+        self.session = deployment.run(lambda tx: sign_in.owner(tx, deployment.world, token=self.token))
+        return self.session
 
     # -- codes -------------------------------------------------------------------------------------------------------
     def code(self, environment: Environment = Environment.FUTURES, *, offset: int = 0) -> str:
@@ -289,7 +388,12 @@ class Owner:
     ) -> list[Approved | Advanced]:
         """Answer with `code` (default: a fresh one of the challenges' environment) and the right password."""
         ids = [challenge if isinstance(challenge, str) else challenge.challenge_id for challenge in challenges]
-        if code is None and sms_code is None:
+        demanded = self._demanded(ids)
+        if demanded == {ProofKind.SECURITY_KEY} and self.keys and code is None and sms_code is None:
+            [asked] = challenges
+            assert isinstance(asked, Challenge)
+            return self.prove_with_key(asked, next(iter(self.keys.values())))
+        if code is None and sms_code is None and (not demanded or demanded & {ProofKind.TOTP, ProofKind.WALLET}):
             first = challenges[0]
             code = self.fresh_code(first.environment if isinstance(first, Challenge) else Environment.FUTURES)
         given = code
@@ -300,7 +404,7 @@ class Owner:
                 account_id=self.account_id,
                 answered_by=self.principal,
                 challenge_ids=ids,
-                proof=Proof(given, password or (self.finding() if self._needs_password(ids) else None), sms_code),
+                proof=Proof(given, password or (self.finding() if ProofKind.PASSWORD in demanded else None), sms_code),
             )
         )
 
@@ -309,11 +413,11 @@ class Owner:
         deployment = self.deployment
         return deployment.run(lambda tx: sweep.sweep_account(tx, deployment.world, account_id=self.account_id))
 
-    def _needs_password(self, challenge_ids: Sequence[str]) -> bool:
-        """Whether the next answer to these has to hold the password, so that it is sent there and nowhere else."""
+    def _demanded(self, challenge_ids: Sequence[str]) -> set[ProofKind]:
+        """What the next answer to these has to hold, so that it is sent there and nowhere else."""
         known = [one for one in challenge_ids if is_id("ch", one)]
         found = [self.deployment.read(lambda tx, one=one: tx.challenge(self.account_id, one)) for one in known]
-        return any(c is not None and ProofKind.PASSWORD in c.remaining.layer.proofs for c in found)
+        return {kind for c in found if c is not None for kind in c.remaining.layer.proofs}
 
     def approved(self, action: Action, *, principal: str | None = None) -> Approved:
         """Ask and answer, in as many layers as it takes."""
@@ -365,6 +469,11 @@ class Owner:
         found = self.deployment.read(lambda tx: tx.challenge(self.account_id, challenge.challenge_id))
         assert found is not None
         return found
+
+
+def options_of(asking: Asking) -> dict[str, str]:
+    """What of its options a software key reads."""
+    return {"challenge": base64url(asking.ceremony.challenge)}
 
 
 # -- actions ---------------------------------------------------------------------------------------------------------

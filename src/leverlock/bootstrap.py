@@ -28,6 +28,7 @@ from leverlock.domain.api_key import KeyAlgorithm
 from leverlock.policy_holder import PolicyHolder
 from leverlock.policy_office import StartRefused, read_policy, take_office
 from leverlock.ports import World
+from leverlock.ports_security_keys import RelyingParty
 from leverlock.ports_sms import SmsTerms
 from leverlock.serving import (
     CannotListen,
@@ -106,6 +107,8 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
 
     `api_url` is where the API really listens, when the settings leave the port open.
     """
+    from leverlock.verifiers.webauthn import WebAuthnVerifier  # slow to import
+
     clock, entropy = SystemClock(), SystemEntropy()
     policy = PolicyHolder(read_policy(settings.policy))
     try:
@@ -127,12 +130,25 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
         sealer=sealer,
         entropy=entropy,
         totp=TotpVerifier(sealer, window=settings.limits.totp_window),
+        security_keys=WebAuthnVerifier(relying_party(settings)),
         issuer=settings.issuer,
         compact_issuer=settings.issuer_style == "compact",
         approval_url=approvals,
         sms=_sms_terms(settings, sealer, approvals),
     )
     return Services(settings, clock, keyring, store, PasswordHasher(), policy, world, sealer)
+
+
+def relying_party(settings: Settings) -> RelyingParty:
+    """Who we are to security keys."""
+    keys = settings.security_keys
+    return RelyingParty(
+        keys.rp_id,
+        keys.rp_name or settings.issuer,
+        keys.origins,
+        device_bound=keys.device_bound,
+        user_verification=keys.user_verification == "required",
+    )
 
 
 def run_server(

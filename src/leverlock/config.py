@@ -28,6 +28,7 @@ from pydantic import (
 from leverlock.channel_settings import Chat, Smtp, Webhook
 from leverlock.domain.limits import BOUNDS, Limits
 from leverlock.domain.totp import Window
+from leverlock.security_key_settings import SecurityKeys
 from leverlock.setting_kinds import (
     FilePath,
     Origin,
@@ -233,6 +234,7 @@ class Settings(Section):
     store: Store = _SECTION
     keyring: KeyringFile = _SECTION
     recovery: Recovery = _SECTION
+    security_keys: SecurityKeys = _SECTION
     smtp: Smtp = _SECTION
     webhook: Webhook = _SECTION
     chat: Chat = _SECTION

@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from leverlock.app import accounts, enrol, sign_in
+from leverlock.app.ceremonies import Asking, open_for_challenge
 from leverlock.app.decide import Allowed, Asked, ask
 from leverlock.app.enrol import Confirmed
 from leverlock.app.policies import adopt
@@ -47,16 +48,18 @@ from leverlock.domain.limits import Limits
 from leverlock.domain.policy_file import load_policy
 from leverlock.policy_holder import PolicyHolder
 from leverlock.ports import PasswordFinding, Transaction, World
+from leverlock.ports_security_keys import Assertion, RelyingParty
 from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.sqlite import SqliteStore
 from leverlock.verifiers.otpauth import must_be_issuer, otpauth_uri, secret_text
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
+from leverlock.verifiers.webauthn import WebAuthnVerifier
 
 __all__ = [
-    "Advanced", "Allowed", "Approved", "Asked", "Confirmed", "Enrolment", "Granted", "Leverlock", "Reason", "Redeemed",
-    "Refused", "SignedIn", "action", "batch",
+    "Advanced", "Allowed", "Approved", "Asked", "Asking", "Assertion", "Confirmed", "Enrolment", "Granted", "Leverlock",
+    "Reason", "Redeemed", "Refused", "RelyingParty", "SignedIn", "action", "batch",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -123,11 +126,14 @@ class Leverlock:
         policy: str = "literal",
         issuer: str = "Leverlock",
         limits: Limits | None = None,
+        relying_party: RelyingParty | None = None,
     ) -> Leverlock:
         """Open both files under a shipped policy (`literal`, `trader`) or the path of one's own.
 
         Where that demands less anywhere than the one in force, the one in force stays: the other needs two operators
-        and a day (`policy_in_force` says which one decides).
+        and a day (`policy_in_force` says which one decides). Security keys answer only to the pages that
+        `relying_party` names; without it none does.
+
         Raises FileNotFoundError, KeyringError, PolicyError, PolicyUnreadable, SchemaError, ValueError for an issuer
         that apps would garble, and Refused(CLOCK_BEHIND).
         """
@@ -146,6 +152,7 @@ class Leverlock:
             sealer=sealer,
             entropy=entropy,
             totp=TotpVerifier(sealer, window=numbers.totp_window),
+            security_keys=WebAuthnVerifier(relying_party or RelyingParty("localhost", issuer, ())),
             issuer=issuer,
             approval_url="",
         )
@@ -189,14 +196,21 @@ class Leverlock:
         return answer
 
     def prove(
-        self, token: str, challenge_ids: Sequence[str], *, code: str | None = None, password: str | None = None
+        self,
+        token: str,
+        challenge_ids: Sequence[str],
+        *,
+        code: str | None = None,
+        password: str | None = None,
+        assertion: Assertion | None = None,
     ) -> list[Approved | Advanced]:
         """The owner, signed in as `token`, approves what he marked with one live code.
 
         `password` is the master password, where a challenge requires it. A movement of funds is answered twice: the
-        first answer opens the wallet (`Advanced`), the second authorises. Raises Refused; every wrong answer counts.
+        first answer opens the wallet (`Advanced`), the second authorises: with `assertion`, a security key's answer to
+        what `ask_security_key` returned, where the account has one. Raises Refused; every wrong answer counts.
         """
-        proof = Proof(code, None if password is None else self._check(token, password))
+        proof = Proof(code, None if password is None else self._check(token, password), assertion=assertion)
         return self._as_owner(
             token,
             lambda tx, session: prove(
@@ -206,6 +220,19 @@ class Leverlock:
                 answered_by=session.principal,
                 challenge_ids=challenge_ids,
                 proof=proof,
+            ),
+        )
+
+    def ask_security_key(self, token: str, challenge_id: str) -> Asking:
+        """What a security key has to sign for a challenge that requires one, and which keys may. Raises Refused."""
+        return self._as_owner(
+            token,
+            lambda tx, session: open_for_challenge(
+                tx,
+                self._world,
+                account_id=session.account_id,
+                session_id=session.session_id,
+                challenge_id=challenge_id,
             ),
         )
 

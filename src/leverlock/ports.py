@@ -5,7 +5,8 @@ A use case is a plain function `(tx, world, *, …) -> result`. It does no I/O b
 
 1. **Nobody is answered before the commit** that carries his effect or his charge.
 2. **An exception takes back the effect, never the charge.** When a use case raises, the store rolls back to where it
-   began, re-applies its charges and the record announced with `if_refused`, commits those, and only then raises (B74).
+   began, re-applies its charges, what it took to be looked at once (B23), the record announced with `if_refused` and
+   the acts given to `after_refusal`, commits those, and only then raises (B74).
 3. **What is used once is consumed by one conditional write** whose row count is the return value (B5): True means
    that this caller, and nobody else, got it.
 """
@@ -32,6 +33,7 @@ from leverlock.domain.totp import Match
 from leverlock.ports_desk import DeskTransaction
 from leverlock.ports_keys import KeyTransaction
 from leverlock.ports_recovery import WaysBack
+from leverlock.ports_security_keys import SecurityKeyActs, SecurityKeyVerifier
 from leverlock.ports_sms import SmsTerms, Texting
 
 T = TypeVar("T")
@@ -134,13 +136,14 @@ class World:
     sealer: Sealer
     entropy: Entropy
     totp: CodeVerifier
+    security_keys: SecurityKeyVerifier
     issuer: str
     approval_url: str
     compact_issuer: bool = False  # "AcmeFutures" instead of "Acme Futures", for apps that stumble over the space
     sms: SmsTerms | None = None  # None: this deployment sends none, and accepts none
 
 
-class Transaction(KeyTransaction, DeskTransaction, WaysBack, Texting, Protocol):
+class Transaction(KeyTransaction, DeskTransaction, WaysBack, Texting, SecurityKeyActs, Protocol):
     """One use case's unit of work. Everything in it becomes durable together, or only its charge does."""
 
     @property
@@ -164,6 +167,14 @@ class Transaction(KeyTransaction, DeskTransaction, WaysBack, Texting, Protocol):
     def alarm(self, event: AuditEvent, *, messages: Sequence[Message] = ()) -> None:
         """Record and tell what must stay whatever becomes of this use case; the store logs and counts it after the
         commit."""
+        ...
+
+    def note_refusal(self, **details: Any) -> None:
+        """More of what that record is to say; only the audit is told."""
+        ...
+
+    def after_refusal(self, act: Callable[[], None]) -> None:
+        """What to do, beside the charge and in its commit, should this use case raise. It must not raise itself."""
         ...
 
     def charge(self, charge: Charge) -> None: ...

@@ -16,6 +16,7 @@ from leverlock.domain.action import ActionType
 from leverlock.domain.actions import PUBLIC_ACTIONS
 from leverlock.domain.ids import make_id
 from leverlock.domain.values import Field, Kind
+from software_key import SoftwareKey
 
 HUGE = "9" * 60_000
 NON_ASCII_DIGITS = "２８７０８２"
@@ -38,6 +39,12 @@ WRONG_FOR_NUMBER = [
     (HUGE, "huge"),
 ]
 WRONG_FOR_BOOLEAN = [('"true"', "text"), ("1", "number"), ("[]", "list")]
+
+OPTIONS = {"challenge": "AAAA"}
+ASSERTION = SoftwareKey().sign(OPTIONS)
+REGISTRATION = SoftwareKey().register(OPTIONS)
+for _answer in (ASSERTION, REGISTRATION):
+    del _answer["authenticatorAttachment"]  # null is what browsers say of a key that they know nothing of
 
 EXAMPLES: dict[Kind, Any] = {Kind.TEXT: "BTCUSDT", Kind.DECIMAL: "1", Kind.INTEGER: 75, Kind.BOOLEAN: True}
 
@@ -78,6 +85,11 @@ def valid_bodies(owner: Owner, challenge: str) -> Iterator[tuple[str, str, dict[
     yield "POST /v1/addresses", "webhook", {"channel": "webhook", "target": "https://example.com/", **named}
     yield f"POST /v1/addresses/{make_id('adr', bytes(16))}/confirmation", "address", {"code": code}
     yield f"POST /v1/challenges/{challenge}/proof", "proof", {"code": "000000", "password": PASSWORD}
+    yield f"POST /v1/challenges/{challenge}/proof", "key's proof", {"assertion": ASSERTION}
+    yield "POST /v1/sessions/current/login-challenge/assertion", "key's login", ASSERTION
+    yield "POST /v1/security-keys/registration-options", "label", {"label": "blue"}
+    yield "POST /v1/security-keys", "registration", REGISTRATION
+    yield f"PATCH /v1/security-keys/{make_id('sk', bytes(16))}", "renaming", {"label": "blue"}
     yield "POST /v1/proofs", "proofs", {"challenges": [challenge], "code": "000000", "password": PASSWORD}
     yield "POST /v1/cancellations", "cancellation", {"token": "x"}
     lost = {"environments": ["spot"], "statement": "It is gone."}

@@ -24,6 +24,8 @@ HALF_SIGNED = {
     ("GET", "/v1/sessions/current"),
     ("DELETE", "/v1/sessions/current"),
     ("POST", "/v1/sessions/current/login-challenge"),
+    ("POST", "/v1/sessions/current/login-challenge/assertion-options"),
+    ("POST", "/v1/sessions/current/login-challenge/assertion"),
     ("POST", "/v1/sessions/current/recovery"),
 }
 RECOVERING = {
@@ -40,6 +42,8 @@ RECOVERING = {
     ("POST", "/v1/recovery-cases/{id}/documents"),
     ("POST", "/v1/recovery-cases/{id}/submission"),
     ("DELETE", "/v1/recovery-cases/{id}"),
+    ("GET", "/v1/security-keys"),
+    ("POST", "/v1/security-keys/{id}/loss"),
 }
 
 
@@ -116,9 +120,9 @@ def by_mail(owner: Owner) -> str:
 
 
 def filled(endpoint: Endpoint) -> str:
-    prefix = {"addresses": "adr", "challenges": "ch", "authenticators": "au", "keys": "key", "changes": "chg"}
+    prefix = {"addresses": "adr", "challenges": "ch", "authenticators": "au", "security-keys": "sk", "keys": "key"}
     path = endpoint.path.replace("{environment}", "futures").replace("{subject}", "system")
-    for segment, name in (*prefix.items(), ("recovery-cases", "case")):
+    for segment, name in (*prefix.items(), ("changes", "chg"), ("sms", "au"), ("recovery-cases", "case")):
         path = path.replace(f"{segment}/{{id}}", f"{segment}/{make_id(name, bytes(16))}")
     for parameter, name in (("account", "acc"), ("case", "case"), ("document", "doc"), ("proposal", "prop")):
         path = path.replace(f"{{{parameter}}}", make_id(name, bytes(16)))

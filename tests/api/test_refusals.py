@@ -20,6 +20,7 @@ from leverlock.domain.errors import Reason
 from leverlock.domain.ids import make_id
 from leverlock.domain.roles import Role, may
 from operators import operator
+from software_key import SoftwareKey
 
 GUARDED = [endpoint for endpoint in ENDPOINTS if endpoint.who is not Who.ANYBODY]
 UNKNOWN_ID = make_id("ch", bytes(16))
@@ -367,6 +368,9 @@ def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
         "RecoveryForm": {"environment": "futures", "code": "aaaaaa-bbbbbb-cccccc-dddddd"},
         "AddressCodeForm": {"code": "aaaaaa-bbbbbb-cccccc-dddddd"},
         "MailForm | WebhookForm": {"channel": "email", "target": "a@example.com"},
+        "AssertionForm": SoftwareKey().sign({"challenge": "AAAA"}),
+        "RegistrationForm": SoftwareKey().register({"challenge": "AAAA"}),
+        "LabelForm": {"label": "x"},
         "AuthorizeForm": order(),
         "RedeemForm": {**order(), "grant": "x"},
     }

@@ -23,7 +23,9 @@ from leverlock.domain.action import Intent
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Refused
 from leverlock.domain.limits import Limits
+from leverlock.domain.security_key import Purpose
 from leverlock.ports import PasswordFinding, Transaction, UseCase, World
+from leverlock.ports_security_keys import Assertion
 from world import Deployment, SettableClock, order, password_hash
 
 Job = dict[str, Any]
@@ -117,12 +119,50 @@ def _recover(world: World, job: Job, number: int) -> UseCase[str]:
     return run
 
 
+def _assertion(job: Job) -> Assertion:
+    given = {name: None if text is None else bytes.fromhex(text) for name, text in job["assertion"].items()}
+    return Assertion(**given)
+
+
+def _key_login(world: World, job: Job, number: int) -> UseCase[str]:
+    """Each racer the same signature, for the same login."""
+    assertion = _assertion(job)
+
+    def run(tx: Transaction) -> str:
+        sign_in.complete_login_with_key(tx, world, token=job["token"], assertion=assertion)
+        return "ok"
+
+    return run
+
+
 def _follow(world: World, job: Job, number: int) -> UseCase[str]:
     """Each racer the same link of a mail."""
 
     def run(tx: Transaction) -> str:
         password.open_reset(tx, world, token=job["token"])
         return "ok"
+
+    return run
+
+
+def _key_movement(world: World, job: Job, number: int) -> UseCase[str]:
+    """Each racer the same signature, for the same movement."""
+    proof = Proof(assertion=_assertion(job))
+
+    def run(tx: Transaction) -> str:
+        named = {"answered_by": job["principal"], "challenge_ids": job["challenges"]}
+        prove.prove(tx, world, account_id=job["account"], proof=proof, **named)
+        return "ok"
+
+    return run
+
+
+def _take(world: World, job: Job, number: int) -> UseCase[str]:
+    """The bare write, without lock, budget or charge."""
+
+    def run(tx: Transaction) -> str:
+        taken = tx.take_ceremony(job["account"], job["session"], Purpose.LOGIN)
+        return "lost" if taken is None else "ok"
 
     return run
 
@@ -168,6 +208,9 @@ KINDS: dict[str, Callable[[World, Job, int], UseCase[str]]] = {
     "sign in": _sign_in,
     "claim": _claim,
     "step": _step,
+    "key login": _key_login,
+    "key movement": _key_movement,
+    "take": _take,
 }
 
 # The account's budgets are wide here, so that a factor may be raced for round after round.

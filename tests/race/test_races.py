@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from app.coming_back import bodies, forget_messages, reached_at
+from app.test_layers import withdrawal
 from leverlock.app import decide, enrol, password, recovery_codes, sign_in
+from leverlock.app.ceremonies import Asking
 from leverlock.domain.environment import Environment
 from leverlock.domain.totp import hotp, step_at
 from leverlock.ports import Transaction
 from race.racers import LIMITS, Track, sent, winners
+from software_key import SoftwareKey, decoded
 from trail_state import must_agree
-from world import Deployment, Owner, order, password_hash
+from world import Deployment, Owner, options_of, order, password_hash
 
 FUTURES, SPOT, LOGIN = Environment.FUTURES, Environment.SPOT, Environment.LOGIN
 HOURS_2 = 2 * 3_600_000
@@ -185,6 +188,59 @@ def one_link(course: Course) -> None:
     deployment.clock.tick(24 * HOURS_2 // 2)
 
 
+def sent_assertion(key: SoftwareKey, asking: Asking) -> dict[str, str | None]:
+    """A signature of these options, as a job carries it."""
+    parts = decoded(key.sign(options_of(asking)))
+    return {name: None if part is None else part.hex() for name, part in parts.items()}
+
+
+def its_key(course: Course) -> SoftwareKey:
+    owner = course.owner
+    if not owner.keys:
+        owner.sign_in()
+        owner.add_key()
+    return next(iter(owner.keys.values()))
+
+
+def one_key_login(course: Course) -> None:
+    owner, key = course.owner, its_key(course)
+    owner.begin_sign_in()
+    assertion = sent_assertion(key, owner.login_options())
+    outcomes = Counter(course.race("key login", token=owner.token, assertion=assertion))
+    assert outcomes == {"ok": 1, "conflict": RACERS - 1}
+
+
+def one_key_login_is_wrong(course: Course) -> None:
+    """A wrong answer takes the ceremony with it: one is looked at, and no second one ever."""
+    owner = course.owner
+    its_key(course)
+    owner.begin_sign_in()
+    assertion = sent_assertion(SoftwareKey(), owner.login_options())
+    outcomes = Counter(course.race("key login", token=owner.token, assertion=assertion))
+    assert outcomes == {"wrong_code": 1, "ceremony_over": RACERS - 1}
+
+
+def one_key_movement(course: Course) -> None:
+    owner, key = course.owner, its_key(course)
+    owner.sign_in()
+    challenge = owner.asked(withdrawal(amount=str(course.rounds)))
+    owner.prove(challenge)
+    assertion = sent_assertion(key, owner.ask_key(challenge))
+    named = {"principal": owner.principal, "challenges": [challenge.challenge_id]}
+    outcomes = Counter(course.race("key movement", assertion=assertion, **named))
+    assert outcomes == {"ok": 1, "challenge_not_pending": RACERS - 1}
+
+
+def one_ceremony(course: Course) -> None:
+    """The bare statement, without lock, budget or charge."""
+    owner = course.owner
+    its_key(course)
+    session = owner.begin_sign_in()
+    owner.login_options()
+    outcomes = Counter(course.race("take", session=session.session_id))
+    assert outcomes == {"ok": 1, "lost": RACERS - 1}
+
+
 def one_claim(course: Course) -> None:
     outcomes = Counter(course.race("claim", key=f"k{course.rounds}"))
     assert outcomes == {"ok": 1, "taken": RACERS - 1}
@@ -237,6 +293,7 @@ ROUNDS = [
     five_guesses,
     ten_passwords,
 ]
+KEY_ROUNDS = [one_key_login, one_key_login_is_wrong, one_key_movement, one_ceremony]
 
 
 @pytest.mark.bar("B5")
@@ -263,10 +320,17 @@ def test_what_is_used_once_is_got_by_one(course: Course, one: Callable[[Course],
     run_rounds(course, one, rounds=20, seconds=2)
 
 
+@pytest.mark.bar("B23")
+@pytest.mark.bar("B97")
+@pytest.mark.parametrize("one", KEY_ROUNDS, ids=lambda one: one.__name__)
+def test_a_ceremony_is_got_by_one(course: Course, one: Callable[[Course], None]) -> None:
+    run_rounds(course, one, rounds=20, seconds=2)
+
+
 @pytest.mark.soak
 @pytest.mark.bar("B5")
 @pytest.mark.bar("B97")
-@pytest.mark.parametrize("one", [one_step, *ROUNDS], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("one", [one_step, *ROUNDS, *KEY_ROUNDS], ids=lambda one: one.__name__)
 def test_two_hundred_rounds(course: Course, one: Callable[[Course], None]) -> None:
     run_rounds(course, one, rounds=200, seconds=600)
     assert course.rounds >= 200

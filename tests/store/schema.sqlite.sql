@@ -83,6 +83,17 @@ CREATE TABLE "authenticator" (
   PRIMARY KEY (account_id, authenticator_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE ceremony (
+  account_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  purpose TEXT NOT NULL CHECK (purpose IN ('register', 'login', 'movement', 'remove')),
+  subject TEXT NOT NULL,              -- the challenge it answers, or empty
+  challenge BLOB NOT NULL CHECK (length(challenge) IN (32, 64)),
+  expires_at INTEGER NOT NULL,
+  label TEXT NOT NULL,                -- of the key that is being registered
+  PRIMARY KEY (account_id, session_id, purpose, subject)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE challenge (
   account_id TEXT NOT NULL,
   challenge_id TEXT NOT NULL,
@@ -112,6 +123,12 @@ CREATE TABLE change (
   account_id TEXT NOT NULL,
   at INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE credential_name (
+  credential_id BLOB PRIMARY KEY,
+  account_id TEXT NOT NULL,
+  key_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE enrolment_right (
   account_id TEXT NOT NULL,
@@ -280,6 +297,22 @@ CREATE TABLE reset_link (
   PRIMARY KEY (account_id, token_hash)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE security_key (
+  account_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  credential_id BLOB NOT NULL CHECK (length(credential_id) BETWEEN 1 AND 1023),
+  public_key BLOB NOT NULL,           -- COSE
+  sign_count INTEGER NOT NULL,
+  synced INTEGER NOT NULL CHECK (synced IN (0, 1)),   -- its backup-eligible flag, fixed when it was added
+  label TEXT NOT NULL,
+  transports TEXT NOT NULL,           -- joined by spaces
+  created_at INTEGER NOT NULL,
+  serves_movements_at INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('active', 'suspended', 'removed')),
+  last_used_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, key_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE "session" (
   account_id TEXT NOT NULL,
   session_id TEXT NOT NULL,
@@ -359,6 +392,8 @@ CREATE UNIQUE INDEX authenticator_generation ON authenticator (account_id, envir
 
 CREATE UNIQUE INDEX authenticator_pending ON authenticator (account_id, environment, kind)
   WHERE state = 'pending';
+
+CREATE INDEX ceremony_age ON ceremony (expires_at);
 
 CREATE INDEX challenge_asked ON challenge (account_id, principal, created_at);
 

@@ -7,7 +7,7 @@ import pytest
 import store.contract_recovery
 import store.contract_sms  # noqa: F401  it enters its acts
 from leverlock.ports import Transaction
-from store import contract_desk  # noqa: F401 - enters its acts
+from store import contract_desk, contract_security_keys  # noqa: F401 - they enter their acts
 from store.contract import ACTS, Stage
 from world import Deployment
 
@@ -27,6 +27,8 @@ def test_every_act_of_the_port_has_its_contract() -> None:
 
 
 @pytest.mark.bar("B4")
+@pytest.mark.bar("B23")
+@pytest.mark.bar("B27")
 @pytest.mark.bar("B44")
 @pytest.mark.bar("B97")
 @pytest.mark.parametrize("act", [pytest.param(name, marks=BARS.get(name, ())) for name in PORT])

@@ -18,7 +18,7 @@ from world import SettableClock
 RECORDED = Path(__file__).parent / "schema.sqlite.sql"
 
 # Directories and settings of the deployment: they belong to no single account.
-DIRECTORIES = {"setting", "login_name", "sign_in_try", "api_key_name", "integrator", "sms_slot"}
+DIRECTORIES = {"setting", "login_name", "sign_in_try", "api_key_name", "credential_name", "integrator", "sms_slot"}
 # Appended in commit order; their numbers are the order of the whole trail and of the changes.
 SEQUENCES = {"audit_event", "change"}
 

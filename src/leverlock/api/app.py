@@ -16,6 +16,7 @@ from leverlock.api.endpoint import ApiParts, Endpoint, Who
 from leverlock.api.environment_views import EnvironmentList, SmsView
 from leverlock.api.recovery_table import RECOVERY
 from leverlock.api.safeguards import ChangeList, ChangeView, WalletView
+from leverlock.api.security_key_table import SECURITY_KEYS
 from leverlock.api.sms import (
     LanguageForm,
     LanguageView,
@@ -173,9 +174,9 @@ CHALLENGES: Final = (
         work=challenges.show,
     ),
     Endpoint(
-        method="POST", path="/v1/challenges/{id}/proof", summary="Approve a challenge with a live code",
+        method="POST", path="/v1/challenges/{id}/proof", summary="Approve a challenge with what it requires",
         who=Who.RECOVERER, body=ProofForm, answer=Proved, remembered=True,
-        reasons=(*_NOT_WAITING, *_NOT_FITTING, *_WRONG_ANSWER, *_BY_SMS),
+        reasons=(*_NOT_WAITING, *_NOT_FITTING, R.CEREMONY_OVER, *_WRONG_ANSWER, *_BY_SMS),
         work=challenges.prove_one, prepare=challenges.check_password, tally=challenges.count_proof,
     ),
     Endpoint(
@@ -285,6 +286,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *SESSIONS,
     *RECOVERY,
     *ENROLMENT,
+    *SECURITY_KEYS,
     *SAFEGUARDS,
     *DECISIONS,
     *CHALLENGES,

@@ -222,7 +222,7 @@ async def take_document(parts: ApiParts, call: Call, place: Place) -> TakenView:
 
 def follow_link(tx: Transaction, world: World, _caller: Caller, call: Call) -> OpenedSession:
     signed, environments = use_link(tx, world, token=call.body.token)
-    opened = sessions.opened_view(world, signed)
+    opened = sessions.opened_view(tx, world, signed)
     opened.next = [next_steps.bind(environment) for environment in environments]
     return opened
 

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from leverlock.api.endpoint import ApiParts, Call, Caller, Result, authenticate, must_be_id
 from leverlock.api.views import AnsweredChallenge, ChallengeList, ChallengeView, Proved, View, challenge_view
+from leverlock.api.wire import ProofForm, ProofsForm, assertion_of
 from leverlock.app import answers
 from leverlock.app.decide import Asked
 from leverlock.app.proofs import Proof
@@ -18,6 +19,7 @@ from leverlock.domain.challenge import State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.metrics import ANSWERS, CHALLENGES
 from leverlock.ports import Transaction, World
+from leverlock.ports_security_keys import Assertion
 from leverlock.verifiers.password import TooManyWaiting
 
 # As many as there are words in two closed lists; finding a counter costs more than counting.
@@ -85,9 +87,15 @@ def _prove(tx: Transaction, world: World, caller: Caller, call: Call, challenge_
             code=None if call.body.code is UNSET else call.body.code,
             password=call.finding,
             sms_code=None if (sent := getattr(call.body, "sms_code", UNSET)) is UNSET else sent,
+            assertion=_assertion(call.body),
         ),
     )
     return Proved([_answered(one, caller) for one in settled])
+
+
+def _assertion(form: ProofForm | ProofsForm) -> Assertion | None:
+    given = getattr(form, "assertion", UNSET)
+    return None if given is UNSET else assertion_of(given, "$.assertion")
 
 
 def _answered(settled: Approved | Advanced, caller: Caller) -> AnsweredChallenge:

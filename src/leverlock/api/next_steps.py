@@ -18,6 +18,7 @@ from leverlock.domain.account import Session, SessionState
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason
 from leverlock.domain.recovery_case import LIVE, CaseState, DocumentKind, RecoveryCase
+from leverlock.domain.requirement import ProofKind
 
 Method = Annotated[str, Meta(pattern="^(GET|POST|DELETE)$")]
 
@@ -28,6 +29,7 @@ class Need(StrEnum):
     PASSWORD = "password"
     LOGIN_AUTHENTICATOR = "login_authenticator"
     AUTHENTICATOR = "authenticator"  # of the environment in question
+    SECURITY_KEY = "security_key"
     NEW_APP = "new_app"
     RECOVERY_CODE = "recovery_code"
     MAILBOX = "mailbox"
@@ -56,6 +58,12 @@ LOGIN_CODE: Final = NextStep(
     "/v1/sessions/current/login-challenge",
     [Need.LOGIN_AUTHENTICATOR],
     ["code"],
+)
+LOGIN_KEY: Final = NextStep(
+    "have a security key complete the login; then hand in its answer at …/assertion",
+    "POST",
+    "/v1/sessions/current/login-challenge/assertion-options",
+    [Need.SECURITY_KEY],
 )
 LOST: Final = NextStep("say that the login authenticator is lost", "POST", "/v1/sessions/current/recovery")
 NEW_PASSWORD: Final = NextStep(
@@ -113,10 +121,10 @@ def confirm(environment: Environment | str, authenticator_id: str) -> NextStep:
     return NextStep("confirm it with its first code", "POST", path, [Need.NEW_APP], ["code"])
 
 
-def of_session(session: Session) -> list[NextStep]:
-    """The way on of a session that is not full."""
+def of_session(session: Session, *, completed_by: Sequence[ProofKind]) -> list[NextStep]:
+    """The way on of a session that is not full; `completed_by`: what answers the account's login challenge."""
     if session.state is SessionState.LOGIN_CHALLENGE:
-        return [LOGIN_CODE, LOST]
+        return [*(_LOGIN[kind] for kind in completed_by), LOST]
     if session.state is SessionState.RECOVERY:
         return [NEW_PASSWORD if session.by_mail else recover(password=False), CASES, CASE]
     return []
@@ -137,7 +145,10 @@ def lost(environment: str) -> NextStep:
     return msgspec.structs.replace(step, does=f"{step.does}, that of {environment} being lost")
 
 
+_LOGIN: Final = {ProofKind.TOTP: LOGIN_CODE, ProofKind.SECURITY_KEY: LOGIN_KEY}
+
 _PARTS: Final = {
+    "security_key": ("assertion", Need.SECURITY_KEY),
     "totp": ("code", Need.AUTHENTICATOR),
     "wallet": ("code", Need.AUTHENTICATOR),
     "password": ("password", Need.PASSWORD),
@@ -149,7 +160,7 @@ Way = Callable[[Mapping[str, object]], Sequence[NextStep]]
 AFTER: Final[Mapping[Reason, Way]] = {
     Reason.NOT_AUTHENTICATED: lambda _: (SIGN_IN, FORGOTTEN),
     Reason.SIGN_IN_FAILED: lambda _: (FORGOTTEN,),
-    Reason.LOGIN_CHALLENGE_OPEN: lambda _: (LOGIN_CODE, LOST),
+    Reason.LOGIN_CHALLENGE_OPEN: lambda _: (LOGIN_CODE, LOGIN_KEY, LOST),
     Reason.RECOVERY_ONLY: lambda _: (recover(password=False), CASES, CASE, SIGN_IN),
     Reason.PASSWORD_TOO_OLD: lambda _: (SIGN_IN,),
     Reason.NO_USABLE_FACTOR: lambda _: (recover(password=True), CASES, CASE),

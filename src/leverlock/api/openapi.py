@@ -39,6 +39,7 @@ _ID_PREFIXES: Final = {
     "authenticators": "au",
     "keys": "key",
     "changes": "chg",
+    "security-keys": "sk",
     "recovery-cases": "case",
     "cases": "case",
     "documents": "doc",

@@ -131,6 +131,9 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
     Reason.SMS_CODE_EXPIRED: Row(409, "SMS code expired", "Ask for another SMS, or use your authenticator app.", True),
     Reason.NUMBER_NOT_ALLOWED: Row(422, "Number not allowed", "Only mobile numbers of a country can be texted."),
     Reason.NUMBER_NOT_CONFIRMED: Row(409, "Number not confirmed", "Type in the code that was sent to it first.", True),
+    Reason.CEREMONY_OVER: Row(409, "Security key not asked", "Ask for options anew: they serve once, and soon.", True),
+    Reason.SECURITY_KEY_REFUSED: Row(422, "Security key refused", "This security key cannot be added."),
+    Reason.LAST_FACTOR: Row(409, "Last factor", "Bind another factor first; without any, only recovery helps."),
     # Keys and accounts.
     Reason.KEY_REVOKED: Row(403, "Key revoked", "This key has been ended.", True),
     Reason.KEY_FROZEN: Row(403, "Key frozen", "The owner said that this key's call was not his.", True),

@@ -178,7 +178,7 @@ def ask_reset(tx: Transaction, world: World, _caller: Caller, call: Call) -> Res
 
 
 def open_reset(tx: Transaction, world: World, _caller: Caller, call: Call) -> OpenedSession:
-    return sessions.opened_view(world, password.open_reset(tx, world, token=call.body.token))
+    return sessions.opened_view(tx, world, password.open_reset(tx, world, token=call.body.token))
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------

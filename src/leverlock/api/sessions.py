@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leverlock.api.endpoint import ApiParts, Call, Caller
-from leverlock.api.next_steps import of_session
+from leverlock.api.next_steps import NextStep, of_session
 from leverlock.api.views import OpenedSession, SessionView, View
 from leverlock.app import sign_in as use_case
 from leverlock.domain.account import Session, canonical_login, network_of
@@ -49,14 +49,14 @@ async def check_password(parts: ApiParts, call: Call) -> View | None:
 
 def sign_in(tx: Transaction, world: World, _caller: Caller, call: Call) -> OpenedSession:
     opened = use_case.sign_in(tx, world, login=call.body.login, source=call.source, finding=call.finding)
-    return opened_view(world, opened)
+    return opened_view(tx, world, opened)
 
 
-def opened_view(world: World, opened: use_case.SignedIn) -> OpenedSession:
+def opened_view(tx: Transaction, world: World, opened: use_case.SignedIn) -> OpenedSession:
     """A new session, with the way on from it."""
     session = opened.session
     ends_at = session.created_at + world.limits.session_absolute_ms
-    return OpenedSession(opened.token, session.account_id, session.state.value, ends_at, of_session(session))
+    return OpenedSession(opened.token, session.account_id, session.state.value, ends_at, _next(tx, session))
 
 
 def answer_login_challenge(tx: Transaction, world: World, _caller: Caller, call: Call) -> SessionView:
@@ -85,5 +85,10 @@ def session_view(tx: Transaction, world: World, session: Session) -> SessionView
         created_at=session.created_at,
         idle_at=min(ends_at, session.last_seen_at + world.limits.session_idle_ms),
         ends_at=ends_at,
-        next=of_session(session),
+        next=_next(tx, session),
     )
+
+
+def _next(tx: Transaction, session: Session) -> list[NextStep]:
+    """The way on of a session that is not full."""
+    return of_session(session, completed_by=use_case.login_challenge(tx, session.account_id))

@@ -16,11 +16,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from leverlock.domain.action import MAX_LEGS, Action, ActionType, bundle, parse
 from leverlock.domain.actions import PUBLIC_ACTIONS
+from leverlock.domain.base64url import bytes_of
 from leverlock.domain.challenge import Denial
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.totp import is_code
 from leverlock.domain.values import Field, Kind, ValueRefused, has_invisible
 from leverlock.domain.values import text as text_field
+from leverlock.ports_security_keys import Assertion
 
 MAX_PASSWORD_TYPED: Final = 256
 
@@ -29,6 +31,14 @@ Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Code = Annotated[str, Meta(pattern="^[0-9]{6,8}$", description="the app's current code, ASCII digits (B8)")]
 SmsCode = Annotated[str, Meta(pattern="^[0-9]{6,8}$", description="the code of the SMS, ASCII digits (B8)")]
 Password = Annotated[str, Meta(min_length=1, max_length=MAX_PASSWORD_TYPED)]
+# Groups of four letters; the bits that a last shorter group leaves over are zero.
+_BASE64URL: Final = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$"
+Base64Url = Annotated[
+    str, Meta(pattern=_BASE64URL, min_length=2, max_length=16384, description="base64url without padding")
+]
+CredentialId = Annotated[
+    str, Meta(pattern=_BASE64URL, min_length=2, max_length=1364, description="base64url of at most 1023 bytes")
+]
 
 LoginName = Annotated[
     str,
@@ -63,8 +73,29 @@ class CodeForm(Form):
         must_be_code(self.code)
 
 
+class AssertionResponse(Form):
+    """What the key signed, as a browser's `toJSON()` names it."""
+
+    clientDataJSON: Base64Url  # noqa: N815
+    authenticatorData: Base64Url  # noqa: N815
+    signature: Base64Url
+    userHandle: Base64Url | UnsetType | None = UNSET  # noqa: N815
+
+
+class AssertionForm(Form):
+    """A security key's answer (WebAuthn Level 3, AuthenticationResponseJSON)."""
+
+    id: CredentialId
+    rawId: CredentialId  # noqa: N815
+    type: Literal["public-key"]
+    response: AssertionResponse
+    authenticatorAttachment: str | UnsetType | None = UNSET  # noqa: N815
+    clientExtensionResults: dict[str, Any] | UnsetType = UNSET  # noqa: N815
+
+
 class ProofForm(Form):
-    """An answer to one challenge: what it `requires`, no more and no less. `password` is the master password.
+    """An answer to one challenge: what it `requires`, no more and no less. `password` is the master password,
+    `assertion` a security key's answer to the options that were given for this very challenge.
 
     `sms_code` stands in for `code` where the challenge's `backups` name it: the one sent for this challenge.
     """
@@ -72,6 +103,7 @@ class ProofForm(Form):
     code: Code | UnsetType = UNSET
     password: Password | UnsetType = UNSET
     sms_code: SmsCode | UnsetType = UNSET
+    assertion: AssertionForm | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         must_be_code(self.code)
@@ -127,6 +159,31 @@ def must_be_code(code: str | UnsetType, name: str = "code") -> None:
     """A pattern's `$` also stands before a final line feed; this does not (B8)."""
     if code is not UNSET and not is_code(code):
         raise ValueError(f"Expected 6 to 8 ASCII digits in field `{name}`")
+
+
+def credential_id(name: str, raw: str, field: str) -> bytes:
+    """The id that both members give; an empty one, which no key has, where they differ."""
+    return bytes_in(raw, field) if name == raw else b""
+
+
+def bytes_in(text: str, field: str) -> bytes:
+    """What base64url stands for, in its one spelling. Raises Refused(MALFORMED) naming the field."""
+    try:
+        return bytes_of(text)
+    except ValueError as problem:
+        raise Refused(Reason.MALFORMED, str(problem), field=field) from None
+
+
+def assertion_of(form: AssertionForm, where: str = "$") -> Assertion:
+    """A security key's answer as bytes. Raises Refused(MALFORMED) naming the field."""
+    response, told = form.response, form.response.userHandle
+    return Assertion(
+        credential_id(form.id, form.rawId, f"{where}.rawId"),
+        bytes_in(response.clientDataJSON, f"{where}.response.clientDataJSON"),
+        bytes_in(response.authenticatorData, f"{where}.response.authenticatorData"),
+        bytes_in(response.signature, f"{where}.response.signature"),
+        bytes_in(told, f"{where}.response.userHandle") if isinstance(told, str) else None,
+    )
 
 
 # -- actions, made from the action table -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Final
 from leverlock.app.cancel_link import read_cancel_link
 from leverlock.app.pending import cancel_change
 from leverlock.app.recovery_cases import cancel as cancel_case
+from leverlock.app.security_keys import disown
 from leverlock.app.sms_approval import stop_sms
 from leverlock.app.sms_proof import STOP as STOP_SMS
 from leverlock.domain.errors import Reason, Refused
@@ -41,4 +42,8 @@ def _sms(tx: Transaction, world: World, account_id: str, target: str) -> None:
     stop_sms(tx, world, account_id, target, by=LINK)
 
 
-STOPS: Final[dict[str, Stop]] = {"chg": _change, "case": _case, STOP_SMS: _sms}
+def _security_key(tx: Transaction, world: World, account_id: str, target: str) -> None:
+    disown(tx, world, account_id=account_id, key_id=target, by=LINK)
+
+
+STOPS: Final[dict[str, Stop]] = {"chg": _change, "case": _case, STOP_SMS: _sms, "sk": _security_key}

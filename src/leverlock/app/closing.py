@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from leverlock.domain.account import Session
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.challenge import Challenge, State, may_step
 from leverlock.domain.environment import Environment
@@ -45,3 +46,11 @@ def revoke_live(
     for challenge in doomed:
         close(tx, challenge, to=State.CANCELLED, because=because, principal=by)
     return len(doomed)
+
+
+def end_others(tx: Transaction, session: Session, *, because: str) -> None:
+    """End the account's other sessions, with what they asked for (B52, B60)."""
+    for ended in tx.end_other_sessions(session.account_id, keep=session.session_id):
+        revoke_live(tx, session.account_id, because=because, by=session.principal, asked_by=f"session:{ended}")
+        details = {"session": ended, "because": because}
+        tx.record(AuditEvent(EventKind.SESSION_ENDED, session.principal, details))

@@ -20,7 +20,8 @@ from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, make_id
 from leverlock.domain.policy import Decision, Outcome, Standing, Why, decide
-from leverlock.domain.requirement import LATER_CODE, ProofKind, Requirement
+from leverlock.domain.requirement import KEY_ALONE, LATER_CODE, ProofKind, Requirement
+from leverlock.domain.security_key import SecurityKeyState
 from leverlock.ports import Transaction, World
 
 
@@ -83,8 +84,23 @@ def judge(tx: Transaction, world: World, *, intent: Intent) -> Decision:
     if decision.outcome is Outcome.CHALLENGE:
         must_not_be_held(tx, intent.account_id, intent.action)
         assert decision.requirement is not None
-        return replace(decision, requirement=decision.requirement.settled(LATER_CODE))
+        return replace(decision, requirement=_settled(tx, intent.account_id, decision.requirement))
     return decision
+
+
+def _settled(tx: Transaction, account_id: str, requirement: Requirement) -> Requirement:
+    """Layer 2 as this account has to prove it: with a security key where one serves, and then with nothing less (B20).
+
+    Raises Refused(NO_USABLE_FACTOR) where the only ones that could are suspended (B27).
+    """
+    if ProofKind.MOVEMENT not in requirement.proofs:
+        return requirement
+    keys = tx.security_keys(account_id)
+    if any(key.serves_movements(tx.now) for key in keys):
+        return requirement.settled(KEY_ALONE)
+    if any(key.state is SecurityKeyState.SUSPENDED for key in keys):
+        raise Refused(Reason.NO_USABLE_FACTOR, "the account's security key is suspended; remove it first")
+    return requirement.settled(LATER_CODE)
 
 
 def standing(tx: Transaction, intent: Intent) -> Standing:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Final
 
 from leverlock.app.protection import end_protection
+from leverlock.app.security_keys import end_given_up
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.pending_change import ChangeKind, PendingChange
 from leverlock.ports import Transaction, World
 
 ACTS: Final[dict[ChangeKind, Callable[[Transaction, World, PendingChange], None]]] = {
     ChangeKind.PROTECTION_OFF: end_protection,
+    ChangeKind.SECURITY_KEY_REMOVAL: end_given_up,
 }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leverlock.app import recovery_codes
-from leverlock.app.closing import revoke_live
+from leverlock.app.closing import end_others, revoke_live
 from leverlock.app.consent import PREFERRED, consent
 from leverlock.app.decide import Asked
 from leverlock.app.holds import place
@@ -187,9 +187,6 @@ def settle_factor_change(
 ) -> None:
     """A changed factor voids what was asked under the old one, ends the other sessions and is told (B39, B52, B60)."""
     revoke_live(tx, session.account_id, because="factor_changed", by=session.principal, environment=environment)
-    for ended in tx.end_other_sessions(session.account_id, keep=session.session_id):
-        revoke_live(tx, session.account_id, because="factor_changed", by=session.principal, asked_by=f"session:{ended}")
-        details = {"session": ended, "because": "factor_changed"}
-        tx.record(AuditEvent(EventKind.SESSION_ENDED, session.principal, details))
+    end_others(tx, session, because="factor_changed")
     tx.note_change(session.account_id)
     notify(tx, world, session.account_id, kind=told, environment=environment.value)

@@ -21,9 +21,10 @@ def place(
     scopes: Sequence[HoldScope],
     because: str,
     by: str,
+    at_least_until: int = 0,
 ) -> int:
-    """Refuse these for a day from now; when it ends, in server milliseconds."""
-    until = tx.now + world.limits.hold_ms
+    """Refuse these for a day from now, or longer; when it ends, in server milliseconds."""
+    until = max(at_least_until, tx.now + world.limits.hold_ms)
     for scope in scopes:
         tx.place_hold(account_id, environment, scope, until=until)
     details = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leverlock.app.alarms import seal_broken
+from leverlock.app.ceremonies import Asking, verify_assertion
 from leverlock.app.sms_proof import accept_code, usable_number
 from leverlock.app.warnings import tell_of_success, told_of_codes, told_of_passwords
 from leverlock.domain.account import Account
@@ -19,6 +20,7 @@ from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.requirement import Backup, ProofKind, Requirement
 from leverlock.domain.totp import NoMatch, StepUsed
 from leverlock.ports import Charge, PasswordFinding, SealBroken, Transaction, World
+from leverlock.ports_security_keys import Assertion
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,13 @@ class Proof:
     code: str | None = None
     password: PasswordFinding | None = None
     sms_code: str | None = None
+    assertion: Assertion | None = None
 
     @property
     def parts(self) -> frozenset[str]:
         """The names of the parts that were sent."""
-        return frozenset(name for name in ("code", "password", "sms_code") if getattr(self, name) is not None)
+        named = ("code", "password", "sms_code", "assertion")
+        return frozenset(name for name in named if getattr(self, name) is not None)
 
 
 # The part of an answer that holds each kind of proof.
@@ -40,6 +44,7 @@ PART_OF: Final[dict[ProofKind, str]] = {
     ProofKind.TOTP: "code",
     ProofKind.WALLET: "code",
     ProofKind.PASSWORD: "password",
+    ProofKind.SECURITY_KEY: "assertion",
 }
 
 
@@ -48,6 +53,7 @@ class Checking:
     """One proof against one demand. `authenticator`: the environment's own, None where it has none.
 
     `backup`: what stands in for the code; then the authenticator is the backup's, and `subject` the one challenge.
+    `asking`: the ceremony that was taken for this answer, and the keys that may give it.
     """
 
     account: Account
@@ -56,6 +62,7 @@ class Checking:
     proof: Proof
     backup: Backup | None = None
     subject: str = ""
+    asking: Asking | None = None
 
 
 Check = Callable[[Transaction, World, Checking], dict[str, Any]]
@@ -129,10 +136,18 @@ def _password(_tx: Transaction, _world: World, checking: Checking) -> dict[str, 
     return {}
 
 
+def _assertion(tx: Transaction, world: World, checking: Checking) -> dict[str, Any]:
+    asking, assertion = checking.asking, checking.proof.assertion
+    if asking is None or assertion is None:
+        raise Refused(Reason.WRONG_CODE)
+    return verify_assertion(tx, world, ceremony=asking.ceremony, keys=asking.keys, assertion=assertion)
+
+
 CHECKS: Final[dict[ProofKind, Check]] = {
     ProofKind.WALLET: _code,
     ProofKind.TOTP: _code,
     ProofKind.PASSWORD: _password,
+    ProofKind.SECURITY_KEY: _assertion,
 }
 
 

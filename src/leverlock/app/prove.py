@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from leverlock.app.ceremonies import taken_for
 from leverlock.app.proofs import (
     Checking,
     Proof,
@@ -27,7 +28,7 @@ from leverlock.domain.actions import action_type
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.challenge import Challenge
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.requirement import Backup, Requirement, join_all
+from leverlock.domain.requirement import Backup, ProofKind, Requirement, join_all
 from leverlock.ports import Transaction, World
 
 
@@ -59,8 +60,8 @@ def prove(
     """Approve the marked challenges with one answer, or bring the one that was marked a layer further.
 
     Raises Refused: UNKNOWN_ID, CANNOT_GROUP, CHALLENGE_EXPIRED, CHALLENGE_FAILED, CHALLENGE_NOT_PENDING,
-    PROOF_MISSING, PROOF_NOT_ACCEPTED, ACCOUNT_LOCKED, FACTOR_BLOCKED, FACTOR_DISABLED, ACCOUNT_BUDGET_SPENT,
-    WRONG_CODE, CODE_ALREADY_USED. Whatever is raised after the charge leaves the charge in place.
+    PROOF_MISSING, PROOF_NOT_ACCEPTED, CEREMONY_OVER, ACCOUNT_LOCKED, FACTOR_BLOCKED, FACTOR_DISABLED,
+    ACCOUNT_BUDGET_SPENT, WRONG_CODE, CODE_ALREADY_USED. Whatever is raised after the charge leaves the charge in place.
     """
     account = tx.lock_account(account_id)
     tx.if_refused(EventKind.ANSWER_REFUSED, answered_by, challenges=[text[:64] for text in challenge_ids])
@@ -71,8 +72,9 @@ def prove(
     if backup is not None and len(marked) > 1:
         raise Refused(Reason.CANNOT_GROUP, "an SMS code answers the one challenge it was sent for")
     authenticator = factor_of(tx, world, account_id, environment, demand, backup=backup)
+    asking = taken_for(tx, marked[0], answered_by=answered_by) if ProofKind.SECURITY_KEY in demand.proofs else None
     charge = charge_answer(tx, world, account, authenticator, tuple(c.challenge_id for c in marked))
-    checking = Checking(account, environment, authenticator, proof, backup, marked[0].challenge_id)
+    checking = Checking(account, environment, authenticator, proof, backup, marked[0].challenge_id, asking)
     found = check(tx, world, demand, checking)
     answered_right(tx, world, charge, account)
     settled = [_settle(tx, world, challenge, demand) for challenge in marked]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from leverlock.app.ceremonies import Asking, open_ceremony, take, verify_assertion
 from leverlock.app.closing import revoke_live
 from leverlock.app.proofs import answered_right, charge_answer, verify_code
 from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, SessionState, network_of
@@ -17,7 +18,10 @@ from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import TOKEN_BYTES, text_of
+from leverlock.domain.requirement import ProofKind
+from leverlock.domain.security_key import Purpose
 from leverlock.ports import PasswordFinding, Transaction, World
+from leverlock.ports_security_keys import Assertion
 
 TOUCH_MS = 60_000  # a session's last use is written at most once a minute
 
@@ -48,7 +52,7 @@ def sign_in(tx: Transaction, world: World, *, login: str, source: str, finding: 
     if finding.rehashed is not None:
         tx.set_password_hash(account_id, before=finding.checked_hash, after=finding.rehashed)
 
-    challenged = Environment.LOGIN in tx.protections(account_id)
+    challenged = bool(login_challenge(tx, account_id))
     token = f"{account_id}.{text_of(world.entropy.bytes(TOKEN_BYTES))}"
     session = Session(
         account_id=account_id,
@@ -86,6 +90,53 @@ def complete_login(tx: Transaction, world: World, *, token: str, code: str) -> S
     answered_right(tx, world, charge, account)
     details = {"session": session.session_id, "authenticator": authenticator.authenticator_id, "step": step}
     tx.record(AuditEvent(EventKind.SESSION_COMPLETED, session.principal, details))
+    return session
+
+
+def login_challenge(tx: Transaction, account_id: str) -> list[ProofKind]:
+    """What completes a login of this account beside the password: any one of these, or nothing is asked for (M1)."""
+    found = [ProofKind.TOTP] if Environment.LOGIN in tx.protections(account_id) else []
+    return [*found, ProofKind.SECURITY_KEY] if tx.security_keys(account_id) else found
+
+
+def ask_key(tx: Transaction, world: World, *, token: str) -> Asking:
+    """Options for completing a login with a security key.
+
+    Raises Refused: NOT_AUTHENTICATED, CONFLICT, ACCOUNT_LOCKED.
+    """
+    session = _open_login(tx, world, token=token)
+    keys = tuple(tx.security_keys(session.account_id))
+    if not keys:
+        raise Refused(Reason.CONFLICT, "no security key completes this login")
+    return open_ceremony(tx, world, session_id=session.session_id, purpose=Purpose.LOGIN, keys=keys)
+
+
+def complete_login_with_key(tx: Transaction, world: World, *, token: str, assertion: Assertion) -> Session:
+    """Answer the login challenge with the signature of one of the account's security keys.
+
+    Raises Refused: NOT_AUTHENTICATED, CONFLICT, CEREMONY_OVER, WRONG_CODE and the limits of `charge_answer`.
+    """
+    account = tx.lock_account(account_id_of(token))
+    session = _open_login(tx, world, token=token)
+    account_id, session_id = account.account_id, session.session_id
+    tx.if_refused(EventKind.ANSWER_REFUSED, session.principal, purpose=Purpose.LOGIN.value)
+    ceremony = take(tx, account_id=account_id, session_id=session_id, purpose=Purpose.LOGIN)
+    charge = charge_answer(tx, world, account, None)
+    keys = tuple(tx.security_keys(account_id))
+    found = verify_assertion(tx, world, ceremony=ceremony, keys=keys, assertion=assertion)
+    if not tx.complete_session(account_id, session_id):
+        raise Refused(Reason.CONFLICT)
+    answered_right(tx, world, charge, account)
+    tx.record(AuditEvent(EventKind.SESSION_COMPLETED, session.principal, {"session": session_id, **found}))
+    return session
+
+
+def _open_login(tx: Transaction, world: World, *, token: str) -> Session:
+    """The session whose login challenge is open."""
+    tx.lock_account(account_id_of(token)).must_be_active()
+    session = live_session(tx, world, token=token)
+    if session.state is not SessionState.LOGIN_CHALLENGE:
+        raise Refused(Reason.CONFLICT, "the login challenge is not open")
     return session
 
 

@@ -168,6 +168,8 @@ def _prove(
     while True:
         requires = {word for one in marked for word in one["requires"]}
         layer = {"wallet"} if "wallet" in requires else requires
+        if "security_key" in layer:
+            raise CommandError(f"a security key answers this, in a browser: {marked[0]['url']}")
         _say_what_it_does(market, layer, opened=opened)
         body: dict[str, Any] = {"challenges": ids}
         if layer & {"wallet", "totp"}:

@@ -30,6 +30,7 @@ from leverlock.cli import (
     password,
     policy,
     recover,
+    security_key,
     serve,
     sms,
     venue,
@@ -59,6 +60,7 @@ app.command("codes")(recover.codes)
 app.add_typer(password.app, name="password")
 app.add_typer(account.app, name="account")
 app.add_typer(key.app, name="key")
+app.add_typer(security_key.app, name="security-key")
 app.add_typer(venue.app, name="venue")
 app.add_typer(integrator.app, name="integrator")
 app.add_typer(operator.app, name="operator")

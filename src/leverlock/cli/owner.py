@@ -33,6 +33,9 @@ def sign_in(api: ApiClient, login: str | None, password_file: Path | None, code_
     name = login or str(typer.prompt("Login", err=True))
     password = secret("password", file=password_file, prompt="Password")
     if api.sign_in(name, password) == "login_challenge":
+        ways = [step["path"] for step in api.call("GET", "/v1/sessions/current")["next"]]
+        if "/v1/sessions/current/login-challenge" not in ways:
+            raise CommandError("this account signs in with a security key, which only a browser can ask")
         code = secret("login_code", file=code_file, prompt="Login code")
         api.call("POST", "/v1/sessions/current/login-challenge", {"code": digits(code)})
     return password

@@ -125,21 +125,65 @@ SMS_REMOVE: Final = {
     for market in MARKETS
 }
 
-ACCOUNT: Final = tuple(
-    row
-    for rows in (
-        AUTHENTICATOR_REPLACE,
-        AUTHENTICATOR_REMOVE,
-        LOGIN_BIND,
-        PROTECTION_END,
-        RECOVERY_CODES_REPLACE,
-        PASSWORD_CHANGE,
-        PASSWORD_RESET,
-        ADDRESS_CHANGE,
-        KEY_UNFREEZE,
-        SMS_SAVE,
-        SMS_REPLACE,
-        SMS_REMOVE,
+# A key is added with the password and, where Futures is on, its code; a login challenge lies behind either (M22).
+SECURITY_KEY_ADD: Final = {
+    environment: ActionType(
+        name=f"{environment}.security_key.add",
+        environment=environment,
+        gated=True,
+        title="Add a security key",
+        fields={"label": text(required=True)},
+        floor=floor,
     )
-    for row in rows.values()
+    for environment, floor in (
+        (Environment.LOGIN, Requirement.of(ProofKind.PASSWORD)),
+        (Environment.FUTURES, FULL_REAUTHENTICATION),
+    )
+}
+
+# With a key that signs it, at once.
+SECURITY_KEY_REMOVE: Final = ActionType(
+    name="login.security_key.remove",
+    environment=Environment.LOGIN,
+    gated=True,
+    title="Remove a security key",
+    fields={"key": word(required=True), "label": text(required=True)},
+    floor=Requirement.of(ProofKind.SECURITY_KEY),
+)
+
+# Without one, after a day.
+SECURITY_KEY_GIVE_UP: Final = {
+    environment: ActionType(
+        name=f"{environment}.security_key.give_up",
+        environment=environment,
+        gated=True,
+        title="Remove a security key that is not at hand",
+        fields={"key": word(required=True), "label": text(required=True)},
+        floor=FULL_REAUTHENTICATION,
+    )
+    for environment in Environment
+}
+
+SECURITY_KEYS: Final = (*SECURITY_KEY_ADD.values(), SECURITY_KEY_REMOVE, *SECURITY_KEY_GIVE_UP.values())
+
+ACCOUNT: Final = (
+    *SECURITY_KEYS,
+    *(
+        row
+        for rows in (
+            AUTHENTICATOR_REPLACE,
+            AUTHENTICATOR_REMOVE,
+            LOGIN_BIND,
+            PROTECTION_END,
+            RECOVERY_CODES_REPLACE,
+            PASSWORD_CHANGE,
+            PASSWORD_RESET,
+            ADDRESS_CHANGE,
+            KEY_UNFREEZE,
+            SMS_SAVE,
+            SMS_REPLACE,
+            SMS_REMOVE,
+        )
+        for row in rows.values()
+    ),
 )

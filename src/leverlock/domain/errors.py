@@ -73,6 +73,9 @@ class Reason(StrEnum):
     SMS_CODE_EXPIRED = "sms_code_expired"
     NUMBER_NOT_ALLOWED = "number_not_allowed"
     NUMBER_NOT_CONFIRMED = "number_not_confirmed"
+    CEREMONY_OVER = "ceremony_over"
+    SECURITY_KEY_REFUSED = "security_key_refused"
+    LAST_FACTOR = "last_factor"
     # Keys and accounts.
     KEY_REVOKED = "key_revoked"
     KEY_FROZEN = "key_frozen"

@@ -59,6 +59,8 @@ class Limits:
     document_pixels: int = 24 * 10**6
     proposal_life_ms: int = 7 * DAY
     policy_wait_ms: int = 1 * DAY
+    ceremony_life_ms: int = 2 * MINUTE
+    security_key_wait_ms: int = 1 * DAY
     leverage_fresh_ms: int = 5 * SECOND
     session_idle_ms: int = 15 * MINUTE
     session_absolute_ms: int = 12 * HOUR
@@ -158,6 +160,8 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "document_pixels": (10**6, 50 * 10**6, "ASVS 5.2.6"),
     "proposal_life_ms": (1 * HOUR, 30 * DAY, "semantics 9"),
     "policy_wait_ms": (1 * DAY, 14 * DAY, "semantics 9: 24 h"),
+    "ceremony_life_ms": (30 * SECOND, 5 * MINUTE, "NIST SP 800-63B-4 section 3.1.6.2"),
+    "security_key_wait_ms": (1 * DAY, 7 * DAY, "semantics 3"),
     "leverage_fresh_ms": (500, 5 * SECOND, "semantics 2"),
     "session_idle_ms": (1 * MINUTE, 1 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),
     "session_absolute_ms": (5 * MINUTE, 24 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),

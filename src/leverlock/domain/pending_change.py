@@ -15,6 +15,7 @@ class ChangeKind(StrEnum):
     """What may wait. Each has one act (`app/due.py`)."""
 
     PROTECTION_OFF = "protection.off"
+    SECURITY_KEY_REMOVAL = "security_key.removal"
 
 
 class ChangeState(StrEnum):

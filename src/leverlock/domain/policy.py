@@ -136,6 +136,7 @@ _LEGACY_KEY: Final = Decision(Outcome.ALLOW, Why.LEGACY_KEY)
 _ENROLMENT_REQUIRED: Final = Decision(Outcome.REFUSE, Why.ENROLMENT_REQUIRED)
 _NO_USABLE_FACTOR: Final = Decision(Outcome.REFUSE, Why.NO_USABLE_FACTOR)
 _PASSWORD_ALONE: Final = Requirement.of(ProofKind.PASSWORD)
+_KEY_ALONE: Final = Requirement.of(ProofKind.SECURITY_KEY)
 
 
 def decide(policy: Policy, action: Action, standing: Standing) -> Decision:
@@ -149,17 +150,19 @@ def decide(policy: Policy, action: Action, standing: Standing) -> Decision:
         return _unprotected(policy, action, requirement)
     if standing.legacy_key and action.type.legacy_exempt:
         return _LEGACY_KEY
-    if not standing.usable_factor:
+    if not standing.usable_factor and requirement.needs_factor:
         return _NO_USABLE_FACTOR
     return Decision(Outcome.CHALLENGE, Why.RULE_MATCHED, requirement)
 
 
 def _unprotected(policy: Policy, action: Action, requirement: Requirement) -> Decision:
-    """Protection was never switched on: no code can be asked for, but what needs the password needs it all the same."""
+    """Protection was never switched on: no code can be asked for, but what needs the password, or a security key,
+    needs it all the same."""
     if policy.require_enrolment and action.type.environment is not Environment.LOGIN:
         return _ENROLMENT_REQUIRED
-    if ProofKind.PASSWORD in requirement.proofs:
-        return Decision(Outcome.CHALLENGE, Why.NOT_ENABLED, _PASSWORD_ALONE)
+    for alone in (_PASSWORD_ALONE, _KEY_ALONE):
+        if alone.proofs <= requirement.proofs:
+            return Decision(Outcome.CHALLENGE, Why.NOT_ENABLED, alone)
     return _NOT_ENABLED
 
 

@@ -18,11 +18,14 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from leverlock.domain.action import AttributeValue
+from leverlock.domain.action import ActionType, AttributeValue
 from leverlock.domain.actions import ACTIONS
 from leverlock.domain.policy import Condition, Policy, Rule, must_have_rule
 from leverlock.domain.requirement import Backup, ProofKind, Requirement
 from leverlock.domain.values import MAX_NUMBER, Field, Kind, ValueRefused
+
+# Security keys serve movements and their own removal, whatever a file says (M22, B24).
+NOT_FOR_ALL: Final = frozenset({ProofKind.WALLET, ProofKind.MOVEMENT, ProofKind.SECURITY_KEY})
 
 _NUMERIC: Final = frozenset({Kind.INTEGER, Kind.DECIMAL})
 _TOP: Final = frozenset({"name", "rule", "require_enrolment", "unsafe_allow"})
@@ -135,13 +138,13 @@ def _rule(table: Mapping[str, Any], index: int, where: _Lines) -> Rule:
             known = ", ".join(sorted(declared)) or "none"
             raise PolicyError(f"{action.name!r} has no attribute {attribute!r} (it has: {known})", line)
         conditions.append(_condition(attribute, declared[attribute], test, line))
-    demanded = _requirement(table, index, where)
+    demanded = _requirement(table, index, where, action)
     if not demanded.backups <= action.backups:
         raise PolicyError(f"{action.name!r} takes no backup in place of the code", where.rule(index, "backup"))
     return Rule(table["name"], action.name, demanded, tuple(conditions))
 
 
-def _requirement(table: Mapping[str, Any], index: int, where: _Lines) -> Requirement:
+def _requirement(table: Mapping[str, Any], index: int, where: _Lines, action: ActionType) -> Requirement:
     line = where.rule(index, "require")
     words = table.get("require")
     if not isinstance(words, list) or not words:
@@ -151,6 +154,9 @@ def _requirement(table: Mapping[str, Any], index: int, where: _Lines) -> Require
     except ValueError:
         known = ", ".join(kind.value for kind in ProofKind)
         raise PolicyError(f"require knows {known}; got {words!r}", line) from None
+    floor = action.floor.proofs if action.floor is not None else frozenset()
+    for kind in sorted(demanded.proofs & NOT_FOR_ALL - floor):
+        raise PolicyError(f"{kind.value!r} is no proof that a rule for {action.name!r} may require", line)
     backups = table.get("backup", [])
     line = where.rule(index, "backup")
     known = ", ".join(backup.value for backup in Backup)

@@ -16,6 +16,7 @@ class ProofKind(StrEnum):
     PASSWORD = "password"  # the master password, typed anew
     WALLET = "wallet"  # layer 1 of a movement: a code that opens the wallet, before the one that moves something
     MOVEMENT = "movement"  # layer 2: a security key, else password and a later code; settled when the owner is asked
+    SECURITY_KEY = "security_key"  # what MOVEMENT becomes where the account has one; no policy file names it (M22)
 
 
 class Backup(StrEnum):
@@ -24,6 +25,7 @@ class Backup(StrEnum):
     SMS = "sms"
 
 
+KEY_ALONE: Final = frozenset({ProofKind.SECURITY_KEY})
 LATER_CODE: Final = frozenset({ProofKind.PASSWORD, ProofKind.TOTP})  # layer 2 of an account without a security key
 
 
@@ -48,6 +50,11 @@ class Requirement:
         if ProofKind.MOVEMENT not in self.proofs:
             return self
         return Requirement((self.proofs - {ProofKind.MOVEMENT}) | movement, self.backups)
+
+    @property
+    def needs_factor(self) -> bool:
+        """Whether the environment's own authenticator has to be able to answer: always, but for what a key proves."""
+        return self.proofs != KEY_ALONE
 
     def without(self, given: frozenset[ProofKind]) -> Requirement:
         """What is left once `given` holds already."""

@@ -134,6 +134,7 @@ class UpkeepActs(UnitOfWork):
             "prune_enrolment_rights": 0,
             "prune_reset_links": RESET_LINKS_KEPT_MS,
             "prune_addresses": 0,
+            "prune_ceremonies": 0,
             "prune_messages": UNDELIVERED_KEPT_MS,
             "prune_legacy_uses": LEGACY_USES_KEPT_MS,
             "prune_sms_codes": SMS_CODES_KEPT_MS,

@@ -304,6 +304,53 @@ RETURNING state;
 UPDATE authenticator SET last_step = :step, streak = 0, blocked_until = 0
 WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND last_step < :step;
 
+-- name: security_keys
+SELECT account_id, key_id, credential_id, public_key, sign_count, synced, label, transports, created_at,
+  serves_movements_at, state, last_used_at
+FROM security_key WHERE account_id = :account_id AND state <> 'removed' ORDER BY created_at, key_id;
+
+-- name: security_key
+SELECT account_id, key_id, credential_id, public_key, sign_count, synced, label, transports, created_at,
+  serves_movements_at, state, last_used_at
+FROM security_key WHERE account_id = :account_id AND key_id = :key_id;
+
+-- name: claim_credential
+INSERT INTO credential_name (credential_id, account_id, key_id) VALUES (:credential_id, :account_id, :key_id)
+ON CONFLICT DO NOTHING;
+
+-- name: insert_security_key
+INSERT INTO security_key
+  (account_id, key_id, credential_id, public_key, sign_count, synced, label, transports, created_at,
+   serves_movements_at, state, last_used_at)
+VALUES
+  (:account_id, :key_id, :credential_id, :public_key, :sign_count, :synced, :label, :transports, :created_at,
+   :serves_movements_at, 'active', 0);
+
+-- name: rename_security_key
+UPDATE security_key SET label = :label
+WHERE account_id = :account_id AND key_id = :key_id AND state <> 'removed';
+
+-- name: key_signed
+-- ONCE: each value of its counter counts once; a slow writer can never lower it. A key that does not count stays at 0.
+UPDATE security_key SET sign_count = :sign_count, last_used_at = :now
+WHERE account_id = :account_id AND key_id = :key_id AND state <> 'removed'
+  AND (sign_count < :sign_count OR (sign_count = 0 AND :sign_count = 0));
+
+-- name: set_security_key_state
+UPDATE security_key SET state = :after WHERE account_id = :account_id AND key_id = :key_id AND state = :before;
+
+-- name: open_ceremony
+INSERT INTO ceremony (account_id, session_id, purpose, subject, challenge, expires_at, label)
+VALUES (:account_id, :session_id, :purpose, :subject, :challenge, :expires_at, :label)
+ON CONFLICT (account_id, session_id, purpose, subject) DO UPDATE SET
+  challenge = excluded.challenge, expires_at = excluded.expires_at, label = excluded.label;
+
+-- name: take_ceremony
+-- ONCE: whoever deletes it may look at the answer.
+DELETE FROM ceremony
+WHERE account_id = :account_id AND session_id = :session_id AND purpose = :purpose AND subject = :subject
+RETURNING account_id, session_id, purpose, subject, challenge, expires_at, label;
+
 -- name: drop_recovery_codes
 DELETE FROM recovery_code WHERE account_id = :account_id AND environment = :environment;
 
@@ -921,6 +968,9 @@ DELETE FROM reset_link WHERE (account_id, token_hash) IN
 -- name: prune_addresses
 DELETE FROM address WHERE (account_id, address_id) IN
   (SELECT account_id, address_id FROM address WHERE state <> 'serving' AND until < :before LIMIT :limit);
+-- name: prune_ceremonies
+DELETE FROM ceremony WHERE (account_id, session_id, purpose, subject) IN
+  (SELECT account_id, session_id, purpose, subject FROM ceremony WHERE expires_at < :before LIMIT :limit);
 
 -- name: prune_sms_codes
 DELETE FROM sms_code WHERE (account_id, subject) IN

@@ -23,6 +23,7 @@ from leverlock.domain.proposal import Proposal, ProposalKind, ProposalState
 from leverlock.domain.recovery_case import CaseState, Document, DocumentKind, PictureType, RecoveryCase
 from leverlock.domain.requirement import ProofKind, Requirement
 from leverlock.domain.roles import Operator, Role
+from leverlock.domain.security_key import Ceremony, Purpose, SecurityKey, SecurityKeyState
 from leverlock.domain.sms_code import Delivery, SmsCode
 
 Row = tuple[Any, ...]
@@ -255,3 +256,27 @@ def proposal(row: Row) -> Proposal:
         ProposalState(state),
         *row[8:],
     )
+
+
+def security_key(row: Row) -> SecurityKey:
+    (account_id, key_id, credential_id, public_key, sign_count, synced, label, transports) = row[:8]
+    (created_at, serves_movements_at, state, last_used_at) = row[8:]
+    return SecurityKey(
+        account_id,
+        key_id,
+        credential_id,
+        public_key,
+        sign_count,
+        bool(synced),
+        label,
+        tuple(transports.split()),
+        created_at,
+        serves_movements_at,
+        SecurityKeyState(state),
+        last_used_at,
+    )
+
+
+def ceremony(row: Row) -> Ceremony:
+    account_id, session_id, purpose, subject, challenge, expires_at, label = row
+    return Ceremony(account_id, session_id, Purpose(purpose), subject, challenge, expires_at, label)

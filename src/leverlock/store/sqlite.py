@@ -29,6 +29,7 @@ from leverlock.store.acts_desk import DeskActs
 from leverlock.store.acts_keys import KeyActs
 from leverlock.store.acts_recovery import RecoveryActs
 from leverlock.store.acts_safeguards import SafeguardActs
+from leverlock.store.acts_security_keys import SecurityKeyActs
 from leverlock.store.acts_sms import SmsActs
 from leverlock.store.acts_upkeep import UpkeepActs
 from leverlock.store.connection import BUSY_MS, Connect, Connection, open_file
@@ -50,7 +51,7 @@ _DEFECTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceE
 
 
 class SqliteTransaction(
-    AccountActs, RecoveryActs, ChallengeActs, SafeguardActs, SmsActs, KeyActs, DeskActs, UpkeepActs
+    AccountActs, RecoveryActs, ChallengeActs, SafeguardActs, SmsActs, SecurityKeyActs, KeyActs, DeskActs, UpkeepActs
 ):
     """`ports.Transaction` on an SQLite connection."""
 

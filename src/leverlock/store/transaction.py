@@ -5,7 +5,7 @@ The engine calls `finish()` after a use case returned, or `settle(exception)` af
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from leverlock.domain.authenticator import AuthenticatorState
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import Limits
 from leverlock.domain.messages import Message
+from leverlock.domain.security_key import Ceremony, Purpose
 from leverlock.ports import Charge
 from leverlock.store import rows
 
@@ -48,6 +49,25 @@ class _Alarm:
     messages: tuple[Message, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TakenCeremony:
+    """A ceremony that was taken to be looked at. Whatever is found, it stays taken (B23)."""
+
+    account_id: str
+    session_id: str
+    purpose: Purpose
+    subject: str
+
+    @classmethod
+    def of(cls, ceremony: Ceremony) -> TakenCeremony:
+        return cls(ceremony.account_id, ceremony.session_id, ceremony.purpose, ceremony.subject)
+
+    @property
+    def named(self) -> dict[str, str]:
+        named = {"account_id": self.account_id, "session_id": self.session_id}
+        return {**named, "purpose": self.purpose.value, "subject": self.subject}
+
+
 class UnitOfWork:
     """The part of `ports.Transaction` that the acts build on."""
 
@@ -59,8 +79,9 @@ class UnitOfWork:
         self._budget: AccountBudget | None = None
         self._reserve: Reserve | None = None
         self._events: list[AuditEvent] = []
-        self._kept: list[Charge | _SignInTry | _Alarm] = []
+        self._kept: list[Charge | _SignInTry | TakenCeremony | _Alarm] = []
         self._refusal: AuditEvent | None = None
+        self._aftermath: list[Callable[[], None]] = []
         self._locked_id: str | None = None
 
     @property
@@ -120,6 +141,13 @@ class UnitOfWork:
             },
         )
 
+    def note_refusal(self, **details: Any) -> None:
+        if self._refusal is not None:
+            self._refusal = replace(self._refusal, details={**self._refusal.details, **details})
+
+    def after_refusal(self, act: Callable[[], None]) -> None:
+        self._aftermath.append(act)
+
     # -- charges -----------------------------------------------------------------------------------------------------
     def charge(self, charge: Charge) -> None:
         self._apply(charge)
@@ -144,6 +172,11 @@ class UnitOfWork:
 
     def clear_sign_in(self, subject: bytes) -> None:
         self._cursor.write("clear_sign_in", {"subject": subject})
+
+    def take_and_keep(self, taken: TakenCeremony) -> rows.Row | None:
+        """Delete a ceremony, now and again should this use case raise; its row for whoever was first."""
+        self._kept.append(taken)
+        return self._cursor.one("take_ceremony", taken.named)
 
     def _count_sign_in(self, attempt: _SignInTry) -> tuple[int, int]:
         window_start = self.now - attempt.limits.sign_in_window_ms
@@ -215,6 +248,7 @@ class UnitOfWork:
         refusal."""
         kept, refusal, locked_id = self._kept, self._refusal, self._locked_id
         self._account, self._budget, self._reserve, self._events, self._kept = None, None, None, [], []
+        aftermath, self._aftermath = self._aftermath, []
         if locked_id is None or not (kept or refusal):
             return
         self.lock_account(locked_id)
@@ -224,6 +258,8 @@ class UnitOfWork:
             elif isinstance(attempt, _Alarm):
                 self._raise(attempt)
                 self._kept.append(attempt)
+            elif isinstance(attempt, TakenCeremony):
+                self._cursor.write("take_ceremony", attempt.named)
             else:
                 self._apply(attempt)
         charges = [attempt for attempt in kept if isinstance(attempt, Charge)]
@@ -233,6 +269,8 @@ class UnitOfWork:
             self.record(_refusal_record(refusal, problem, charges))
         for charge in charges:
             self._consequences(charge)
+        for act in aftermath:
+            act()
         self.finish()
 
     def _consequences(self, charge: Charge) -> None:

@@ -16,7 +16,7 @@ from leverlock.domain.actions import ACTIONS
 from leverlock.domain.environment import Environment
 from leverlock.domain.policy import Decision, Outcome, Policy, Standing, Why, decide
 from leverlock.domain.policy_file import load_policy
-from leverlock.domain.requirement import ProofKind, Requirement
+from leverlock.domain.requirement import ProofKind
 from leverlock.domain.values import Field, Kind
 
 from .samples import values
@@ -69,6 +69,8 @@ def decisions(rules: Policy, standing: Standing, name: str) -> Iterator[tuple[Ac
     return ((action, decide(rules, action, standing)) for action in UNIVERSE[name])
 
 
+NEEDED_ALL_THE_SAME = {ProofKind.PASSWORD, ProofKind.SECURITY_KEY}
+
 each_action = pytest.mark.parametrize("name", sorted(UNIVERSE))
 each_policy = pytest.mark.parametrize("rules", POLICIES, ids=lambda rules: rules.name)
 
@@ -84,15 +86,16 @@ def test_everything_decides_and_nothing_below_its_floor(rules: Policy, name: str
                 assert decision.requirement is not None
                 assert decision.requirement.proofs
                 if not standing.protected:
-                    # Without protection no code can be asked for; what needs the password needs it all the same.
-                    assert decision.requirement == Requirement.of(ProofKind.PASSWORD)
-                    assert ProofKind.PASSWORD in rules.requirement(action).proofs
+                    # Without protection no code can be asked for; what needs the password, or a security key, needs
+                    # it all the same.
+                    [alone] = decision.requirement.proofs
+                    assert alone in NEEDED_ALL_THE_SAME & rules.requirement(action).proofs
                     continue
                 assert row.floor is None or decision.requirement.covers(row.floor)
-                assert standing.usable_factor
+                assert standing.usable_factor or decision.requirement.proofs == {ProofKind.SECURITY_KEY}
             elif decision.outcome is Outcome.ALLOW:
                 floored = row.floor is not None
-                assert not floored or (decision.why is Why.NOT_ENABLED and ProofKind.PASSWORD not in row.floor.proofs)
+                assert not floored or (decision.why is Why.NOT_ENABLED and not NEEDED_ALL_THE_SAME & row.floor.proofs)
                 assert decision.requirement is None
                 allowed_by = {
                     Why.FREE: not row.gated,
