@@ -232,6 +232,7 @@ def test_taking_the_old_number_away_first_spares_the_new_one_nothing(texted: Own
     assert saved(texted).usable_at == texted.deployment.clock.ms + DAY
 
 
+@pytest.mark.mission("M12")
 @pytest.mark.bar("B14")
 def test_a_number_serves_nothing_before_its_own_code_came_back(alice: Owner) -> None:
     entered = enter(alice)
@@ -470,6 +471,7 @@ def test_a_wrong_sms_code_charges_number_and_account_and_not_the_app(texted: Own
     assert (wrong(texted), number_of(texted).budget.streak) == (1, 0)
 
 
+@pytest.mark.bar("B15")
 def test_a_code_answers_no_second_challenge_with_it(texted: Owner) -> None:
     one, other = texted.asked(order(symbol="ONE")), texted.asked(order(symbol="TWO"))
     code = text_for(texted, one)
@@ -620,6 +622,7 @@ def test_every_market_has_its_rows(market: Environment) -> None:
     assert not any(row[market].backups for row in (SMS_SAVE, SMS_REMOVE, SMS_REPLACE))
 
 
+@pytest.mark.mission("M11")
 def test_removing_tells_the_number_and_every_address(texted: Owner) -> None:
     asked = remove(texted)
     assert isinstance(asked, Asked)
