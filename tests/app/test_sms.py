@@ -33,6 +33,7 @@ from leverlock.app import accounts
 from leverlock.app.cancel_link import cancel_link
 from leverlock.app.cancellations import cancel_by_link
 from leverlock.app.decide import Asked
+from leverlock.app.fence import fence_account
 from leverlock.app.language import set_language
 from leverlock.app.proofs import Proof
 from leverlock.app.protection import switch_off
@@ -45,6 +46,7 @@ from leverlock.domain.authenticator import AuthenticatorKind, AuthenticatorState
 from leverlock.domain.challenge import State
 from leverlock.domain.environment import MARKETS, Environment
 from leverlock.domain.errors import Reason
+from leverlock.domain.fence import Because, Fence
 from leverlock.domain.limits import DAY, MINUTE
 from leverlock.domain.messages import Channel, Language
 from leverlock.domain.sms_code import digits_of
@@ -655,3 +657,25 @@ def test_a_number_swapped_in_the_database_serves_nobody_and_raises_the_alarm(tex
     assert isinstance(asked, Asked)
     texted.prove(asked.challenge)
     assert remove(texted) is None
+
+
+@pytest.mark.bar("B84")
+def test_a_number_is_among_the_secrets_that_a_rotation_seals_anew(texted: Owner) -> None:
+    deployment = texted.deployment
+    number = number_of(texted)
+    found = deployment.read(lambda tx: tx.sealed_secrets(texted.account_id, other_than=0))
+    [sealed] = [one for one in found if one.row_id == number.authenticator_id]
+    assert deployment.sealer.open(sealed.secret, context=sealed.context) == b"+447400123456"
+
+
+@pytest.mark.bar("B11")
+def test_a_fence_leaves_no_code_alive(texted: Owner) -> None:
+    deployment = texted.deployment
+    text_for(texted, texted.asked(order()))
+    fence = Fence(1, Because.CLOCK_RESET, deployment.clock.ms - DAY)
+    deployment.store.submit(
+        lambda tx: fence_account(tx, deployment.world, fence, account_id=texted.account_id, by="test:"), at_mark=True
+    ).result(20)
+    with sqlite3.connect(deployment.path) as raw:
+        assert raw.execute("SELECT count(*) FROM sms_code").fetchone() == (0,)
+    assert not [text for text in texts(deployment) if text.kind == "sms.code" and "BTCUSDT" in text.text]

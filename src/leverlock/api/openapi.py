@@ -31,11 +31,16 @@ _SECURITY: Final[dict[Who, list[dict[str, list[str]]]]] = {
 _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "environment": {"type": "string", "enum": [environment.value for environment in Environment]},
     "subject": {"type": "string", "pattern": "^(acc_[a-z2-7]{26}|system)$"},
+    "provider": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"},
+    "account": {"type": "string", "pattern": "^acc_[a-z2-7]{26}$"},
+    "message": {"type": "string", "pattern": "^msg_[a-z2-7]{26}$"},
+    "token": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "name": {"type": "string", "enum": [type_of(reason).rsplit("/", 1)[1] for reason in PROBLEMS]},
 }
 _ID_PREFIXES: Final = {
     "addresses": "adr",
     "challenges": "ch",
+    "sms": "au",
     "authenticators": "au",
     "keys": "key",
     "changes": "chg",

@@ -157,11 +157,7 @@ def _agreed(
     except CommandError as problem:
         if problem.facts.get("type") != STEP_UP:
             raise
-    waiting = api.call("GET", "/v1/challenges")["challenges"]
-    asked = [one for one in waiting if str(one["action"]).startswith(f"{environment}.sms.")]
-    if not asked:
-        raise CommandError("the question is not there any more; run this again")
-    challenge = asked[-1]
+        challenge = dict(problem.facts["challenge"])
     note("\n".join([challenge["headline"], *(f"  {name}: {value}" for name, value in challenge["lines"])]))
     prompt = f"{environment.label} code of the app"
     proof: dict[str, Any] = {"code": digits(secret("code", file=code_file, prompt=prompt))}
