@@ -30,7 +30,9 @@ def filled(endpoint: Endpoint) -> str:
     """The row's path with ids of the right form that exist nowhere."""
     prefix = {"challenges": "ch", "authenticators": "au", "keys": "key", "recovery-cases": "case", "addresses": "adr"}
     path = endpoint.path.replace("{environment}", "futures").replace("{subject}", "system")
-    for name, kind in (("account", "acc"), ("case", "case"), ("document", "doc"), ("proposal", "prop")):
+    path = path.replace("{provider}", "kannel").replace("{token}", "0" * 64)
+    kinds = {"account": "acc", "case": "case", "document": "doc", "proposal": "prop", "message": "msg"}
+    for name, kind in kinds.items():
         path = path.replace(f"{{{name}}}", make_id(kind, bytes(16)))
     return path.replace("{id}", make_id(prefix.get(endpoint.segments[1], "au"), bytes(16)))
 
@@ -371,6 +373,10 @@ def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
         "AssertionForm": SoftwareKey().sign({"challenge": "AAAA"}),
         "RegistrationForm": SoftwareKey().register({"challenge": "AAAA"}),
         "LabelForm": {"label": "x"},
+        "NumberForm": {"number": "+44 7400 123456"},
+        "NumberCodeForm": {"code": "12345678"},
+        "SmsSettingsForm": {"backup": True},
+        "LanguageForm": {"language": "zh"},
         "AuthorizeForm": order(),
         "RedeemForm": {**order(), "grant": "x"},
     }
