@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.test_security_keys import added, key_sign_in
 from api_deployment import PASSWORD, Deployment, Owner, Reply
 from leverlock.api.desk_table import DESK
 from leverlock.api.endpoint import Endpoint
@@ -27,6 +28,7 @@ from operators import (
     upload,
     with_login_factor,
 )
+from software_key import SoftwareKey
 
 ROW = {f"{row.method} {row.path}": row for row in DESK}
 BODIES: dict[str, Any] = {
@@ -129,6 +131,17 @@ def test_a_disabled_login_authenticator_closes_the_desk(deployment: Deployment) 
             (person.account_id,),
         )
     assert person.call("GET", "/v1/operator").problem == "enrolment-required"
+
+
+@pytest.mark.bar("B61")
+def test_a_security_key_is_a_login_challenge_as_well(deployment: Deployment) -> None:
+    person = operator(deployment, Role.SUPPORT, login_factor=False)
+    assert person.call("GET", "/v1/operator").problem == "enrolment-required"
+    key = SoftwareKey()
+    added(person, key)
+    half = person.again()
+    assert half.call("GET", "/v1/operator").problem == "login-challenge-open"
+    assert key_sign_in(person, key).call("GET", "/v1/operator").json["role"] == "support"
 
 
 def deployment_sql(deployment: Deployment) -> Any:

@@ -25,14 +25,16 @@ VOICES = 2
 def must_have_login_factor(tx: Transaction, account_id: str) -> None:
     """Raises Refused(ENROLMENT_REQUIRED) unless signing in asks this account for more than its password.
 
-    Every full session of an account with login protection has passed the login challenge, or bound the authenticator
-    that asks it: the binding ends all others.
+    Every full session of such an account has passed the login challenge, or bound the factor that asks it: binding a
+    login authenticator or a security key ends all others.
     """
+    if tx.security_keys(account_id):
+        return
     bound = tx.bound_authenticator(account_id, Environment.LOGIN)
     if Environment.LOGIN not in tx.protections(account_id) or bound is None or bound.budget.disabled:
         raise Refused(
             Reason.ENROLMENT_REQUIRED,
-            "an operator binds a login authenticator first",
+            "an operator binds a login authenticator or a security key first",
             facts={"environment": Environment.LOGIN.value},
         )
 
