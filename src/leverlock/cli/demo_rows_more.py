@@ -1,4 +1,4 @@
-"""The mission, row by row, second part: SMS and the ways back."""
+"""The mission, row by row, second part: SMS, the ways back, security keys."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import Any, Final
 import segno
 
 from leverlock.cli.connection import perform
+from leverlock.cli.demo_key import DemoKey
 from leverlock.cli.demo_people import Person, order, person, refused, settings_of
 from leverlock.cli.demo_row import Row
 from leverlock.cli.demo_stage import Stage
 from leverlock.cli.output import CommandError
 
+RP_ID: Final = "localhost"
+ORIGIN: Final = "http://localhost:8700"
 NUMBER: Final = "+491701234567"
 PASSWORD: Final = "correct horse battery staple"  # of the demo's operators
 
@@ -151,6 +154,20 @@ def _picture() -> bytes:
     return drawn.getvalue()
 
 
+# -- security keys -----------------------------------------------------------------------------------------------------
+def _m22(stage: Stage, _ccxt: Any) -> str:
+    owner, key = person(stage, "m22", ("futures",)), DemoKey(RP_ID, ORIGIN)
+    options = owner.agreed("POST", "/v1/security-keys/registration-options", {"label": "demo"})
+    owner.call("POST", "/v1/security-keys", key.register(options["public_key"]))
+    state = owner.session.sign_in(owner.login, owner.password)
+    challenge = "/v1/sessions/current/login-challenge"
+    asked = owner.call("POST", f"{challenge}/assertion-options")
+    opened = owner.call("POST", f"{challenge}/assertion", key.sign(asked["public_key"]))
+    waiting = owner.asked("POST", "/v1/authorize", order())
+    for_order = refused(lambda: owner.call("POST", f"/v1/challenges/{waiting['id']}/assertion-options"))
+    return f"{state}: by the key {opened['state']}; for an order: {for_order}"
+
+
 MORE_ROWS: Final = (
     Row("M11", "SMS beneath Futures, after the app", "before the app: ", _m11),
     Row("M12", "Any international number", "confirmed", _m12),
@@ -158,4 +175,5 @@ MORE_ROWS: Final = (
     Row("M14", "Saving it takes the primary code", "wants totp; Wrong answer; saved: True", _m14),
     Row("M20", "A lost phone: a saved recovery code", "recovery; the code again: ", _m20_code),
     Row("M20", "A lost phone: support", "the same agent twice: ", _m20_desk),
+    Row("M22", "Security keys: login and withdrawals alone", "login_challenge: by the key full; for an order: ", _m22),
 )
