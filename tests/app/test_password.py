@@ -29,7 +29,7 @@ from leverlock.domain.account import Session, SessionState
 from leverlock.domain.audit import EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason
-from leverlock.domain.hold import HoldScope
+from leverlock.domain.hold import ALL_SCOPES
 from leverlock.domain.limits import DAY, MINUTE
 from leverlock.domain.messages import Channel
 from leverlock.ports_recovery import NewPassword
@@ -44,6 +44,8 @@ OTHER = NewPassword("another hash", "fedcba9876543210")
 @pytest.fixture
 def alice(deployment: Deployment) -> Iterator[Owner]:
     owner = deployment.owner("alice", enrolled=[SPOT, FUTURES])
+    deployment.clock.tick(DAY)  # by now each of them vouches for the account
+    owner.sign_in()
     reached_at(owner)
     yield owner
     trail = owner.deployment.read(lambda tx: tx.events(owner.account_id, after_seq=0, limit=100_000))
@@ -192,7 +194,7 @@ def test_link_and_code_set_a_new_password_and_hold_a_day(alice: Owner) -> None:
         with refused(Reason.NOT_AUTHENTICATED):
             live(alice, token)
     holds = alice.deployment.read(lambda tx: tx.holds(alice.account_id))
-    assert {(hold.environment, hold.scope) for hold in holds} == {(LOGIN, scope) for scope in HoldScope}
+    assert {(hold.environment, hold.scope) for hold in holds} == {(LOGIN, scope) for scope in ALL_SCOPES}
     with refused(Reason.ON_HOLD):
         alice.ask(order())
 

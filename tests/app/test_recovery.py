@@ -19,7 +19,7 @@ from leverlock.domain.audit import EventKind
 from leverlock.domain.authenticator import AuthenticatorState
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.hold import HoldScope
+from leverlock.domain.hold import ALL_SCOPES, HoldScope
 from leverlock.domain.ids import text_of
 from leverlock.domain.limits import DAY, MINUTE, Limits
 from trail_state import must_agree
@@ -30,6 +30,8 @@ from world import Deployment, Owner, order, refused
 def alice(deployment: Deployment) -> Iterator[Owner]:
     """An owner with everything on, told by mail; her trail must tell all that was done."""
     owner = deployment.owner("alice", enrolled=[SPOT, FUTURES, LOGIN])
+    deployment.clock.tick(DAY)  # by now each of them vouches for the account
+    owner.sign_in()
     reached_at(owner)
     yield owner
     trail = owner.deployment.read(lambda tx: tx.events(owner.account_id, after_seq=0, limit=100_000))
@@ -207,7 +209,7 @@ def test_for_a_day_after_either_moment_all_is_held(alice: Owner, when: str) -> N
         began = clock.ms
     holds = alice.deployment.read(lambda tx: tx.holds(alice.account_id))
     assert {(hold.environment, hold.scope, hold.until) for hold in holds} >= {
-        (FUTURES, scope, began + DAY) for scope in HoldScope
+        (FUTURES, scope, began + DAY) for scope in ALL_SCOPES
     }
     alice.sign_in()
     with refused(Reason.ON_HOLD) as why:

@@ -11,6 +11,7 @@ from leverlock.domain.account import Session
 from leverlock.domain.action import ActionType, Intent, parse
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.hold import HoldScope
 from leverlock.ports import Transaction, World
 
 # Whose word counts first where several markets are on: the one that guards most.
@@ -35,13 +36,21 @@ def voucher(
 ) -> ActionType:
     """The row of the environment whose factor speaks for the account: `chosen`, or the first that is on.
 
-    Where none is on it is the row of `login`, which then asks for the password alone (semantics 11).
-    Raises Refused(ENROLMENT_REQUIRED) for a chosen environment that is not on.
+    One that was bound beside others by the password alone speaks for itself until its day is over, lest whoever has
+    the password made himself the factor that vouches for him. Where none is on it is the row of `login`, which then
+    asks for the password alone (semantics 11).
+    Raises Refused: ENROLMENT_REQUIRED for a chosen environment that is not on, ON_HOLD for one that does not vouch yet.
     """
     on = tx.protections(account_id)
-    if chosen is not None:
-        if chosen not in on or chosen not in rows:
-            raise Refused(Reason.ENROLMENT_REQUIRED, facts={"environment": chosen.value})
-        return rows[chosen]
-    order = (*PREFERRED, Environment.LOGIN)
-    return rows[next((each for each in order if each in on and each in rows), Environment.LOGIN)]
+    able = [each for each in (*PREFERRED, Environment.LOGIN) if each in on and each in rows]
+    until = {hold.environment: hold.until for hold in tx.holds(account_id) if hold.scope is HoldScope.VOUCHING}
+    trusted = [each for each in able if each not in until] or able
+    if chosen is None:
+        return rows[trusted[0] if trusted else Environment.LOGIN]
+    if chosen not in able:
+        raise Refused(Reason.ENROLMENT_REQUIRED, facts={"environment": chosen.value})
+    if chosen not in trusted:
+        facts: dict[str, str | int] = {"environment": chosen.value, "until": until[chosen]}
+        wait = until[chosen] - tx.now
+        raise Refused(Reason.ON_HOLD, "it does not vouch for the account yet", retry_after_ms=wait, facts=facts)
+    return rows[chosen]

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from leverlock.app import recovery_codes
 from leverlock.app.closing import end_others, revoke_live
-from leverlock.app.consent import PREFERRED, consent
+from leverlock.app.consent import consent, voucher
 from leverlock.app.decide import Asked
 from leverlock.app.holds import place
 from leverlock.app.legacy_keys import note_legacy_keys
 from leverlock.app.notices import notify
+from leverlock.app.pending import cancel_asked_before
 from leverlock.app.proofs import answered_right, charge_answer, verify_code
 from leverlock.domain.account import Session
 from leverlock.domain.account_actions import AUTHENTICATOR_REPLACE, LOGIN_BIND
@@ -75,21 +76,21 @@ def start(tx: Transaction, world: World, *, session: Session, environment: Envir
 
 def _vouched(tx: Transaction, world: World, session: Session, environment: Environment) -> Asked | None:
     """None where the session may bind: by a fresh password for a first one, else by the owner's consent."""
-    voucher = _voucher(tx, session.account_id, environment)
-    if voucher is not None:
-        return consent(tx, world, session=session, action=voucher)
+    action = _action(tx, session.account_id, environment)
+    if action is not None:
+        return consent(tx, world, session=session, action=action)
     if tx.now >= session.password_at + world.limits.password_fresh_ms:
         raise Refused(Reason.PASSWORD_TOO_OLD, "sign in again, then enable within five minutes")
     return None
 
 
-def _voucher(tx: Transaction, account_id: str, environment: Environment) -> ActionType | None:
+def _action(tx: Transaction, account_id: str, environment: Environment) -> ActionType | None:
     """The action that has to be approved before binding, or None where password and login challenge suffice."""
     on = tx.protections(account_id)
     if environment in on:
         return AUTHENTICATOR_REPLACE[environment]
     if environment is Environment.LOGIN:
-        return next((LOGIN_BIND[market] for market in PREFERRED if market in on), None)
+        return voucher(tx, account_id, LOGIN_BIND) if on else None
     return None
 
 
@@ -161,16 +162,24 @@ def confirm(tx: Transaction, world: World, *, session: Session, authenticator_id
 def _hold(
     tx: Transaction, world: World, session: Session, environment: Environment, *, recovered: bool, replaced: bool
 ) -> None:
-    """After a recovery all is held for a day; after an exchange, movements and keys (semantics 3)."""
-    if not recovered and not replaced:
+    """After a recovery all is held for a day; after an exchange, movements and keys (semantics 3). A market's first
+    factor beside others, which the password alone has bound, does not vouch for the account until then."""
+    scopes: tuple[HoldScope, ...]
+    if recovered:
+        scopes, because = ALL_SCOPES, "recovered"
+    elif replaced:
+        scopes, because = (HoldScope.MOVEMENTS, HoldScope.KEYS), "authenticator_replaced"
+    elif environment is not Environment.LOGIN and set(tx.protections(session.account_id)) != {environment}:
+        scopes, because = (HoldScope.VOUCHING,), "bound_beside_others"
+    else:
         return
     place(
         tx,
         world,
         account_id=session.account_id,
         environment=environment,
-        scopes=ALL_SCOPES if recovered else (HoldScope.MOVEMENTS, HoldScope.KEYS),
-        because="recovered" if recovered else "authenticator_replaced",
+        scopes=scopes,
+        because=because,
         by=session.principal,
     )
 
@@ -186,6 +195,7 @@ def settle_factor_change(
     tx: Transaction, world: World, session: Session, environment: Environment, *, told: str
 ) -> None:
     """A changed factor voids what was asked under the old one, ends the other sessions and is told (B39, B52, B60)."""
+    cancel_asked_before(tx, world, account_id=session.account_id, by=session.principal, environment=environment)
     revoke_live(tx, session.account_id, because="factor_changed", by=session.principal, environment=environment)
     end_others(tx, session, because="factor_changed")
     tx.note_change(session.account_id)

@@ -14,6 +14,7 @@ from leverlock.app.consent import consent, voucher
 from leverlock.app.decide import Asked
 from leverlock.app.mailed_secrets import RESET_LINK, reset_token
 from leverlock.app.notices import notify, send
+from leverlock.app.pending import cancel_asked_before
 from leverlock.app.recovery import hold_all
 from leverlock.app.sign_in import SignedIn, session_id_of
 from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, SessionState, network_of
@@ -65,7 +66,7 @@ def set_password(
     if not tx.set_password_hash(account_id, before=account.password_hash, after=new.stored_hash):
         raise Refused(Reason.CONFLICT)
     tx.record(AuditEvent(EventKind.PASSWORD_CHANGED, session.principal, {"by_mail": session.by_mail}))
-    _settle(tx, session)
+    _settle(tx, world, session)
     held_until = None
     if session.by_mail:
         held_until = hold_all(tx, world, account_id, Environment.LOGIN, because="password_reset", by=session.principal)
@@ -73,10 +74,11 @@ def set_password(
     return PasswordSet(session.by_mail, held_until)
 
 
-def _settle(tx: Transaction, session: Session) -> None:
+def _settle(tx: Transaction, world: World, session: Session) -> None:
     """What was begun under the old password is over."""
     account_id = session.account_id
     tx.void_reset_links(account_id)
+    cancel_asked_before(tx, world, account_id=account_id, by=session.principal)
     revoke_live(tx, account_id, because="password_changed", by=session.principal)
     for ended in tx.end_other_sessions(account_id, keep="" if session.by_mail else session.session_id):
         details = {"session": ended, "because": "password_changed"}

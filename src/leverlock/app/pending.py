@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from leverlock.app.cancel_link import cancel_link
 from leverlock.app.notices import notify
 from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.ids import ID_BYTES, make_id
 from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
 from leverlock.ports import Transaction, World
+
+AGREED_BY_FACTOR: Final = frozenset({ChangeKind.PROTECTION_OFF})  # whose subject is the factor's environment
 
 
 def hold_back(
@@ -56,3 +61,16 @@ def cancel_change(tx: Transaction, world: World, *, account_id: str, change_id: 
     tx.record(AuditEvent(EventKind.CHANGE_CANCELLED, by, told))
     notify(tx, world, account_id, kind="change.cancelled", **told)
     return change
+
+
+def cancel_asked_before(
+    tx: Transaction, world: World, *, account_id: str, by: str, environment: Environment | None = None
+) -> None:
+    """The factor that agreed to it, or the password, is another now: switching protection off is asked for anew (B52).
+
+    Of all environments, or of one. A thief who agreed with what he had got hold of would else outwait its exchange.
+    """
+    for change in tx.waiting_changes(account_id):
+        concerned = environment is None or change.subject == environment.value
+        if concerned and change.kind in AGREED_BY_FACTOR:
+            cancel_change(tx, world, account_id=account_id, change_id=change.change_id, by=by)

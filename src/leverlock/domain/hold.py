@@ -18,9 +18,11 @@ class HoldScope(StrEnum):
     KEYS = "keys"  # making and changing API keys
     ADDRESSES = "addresses"  # where notices go
     OPENING = "opening"  # challenged orders that open or add to a position
+    VOUCHING = "vouching"  # speaking for the account beyond its own environment, where an older factor can
 
 
-ALL_SCOPES = tuple(HoldScope)
+# What a recovery holds. Whoever comes back with what he has left must be able to take his account back with it.
+ALL_SCOPES = (HoldScope.MOVEMENTS, HoldScope.KEYS, HoldScope.ADDRESSES, HoldScope.OPENING)
 
 
 @dataclass(frozen=True, slots=True)
