@@ -40,6 +40,7 @@ LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]+`")
 LEVERLOCK = re.compile(r"`(?:\.venv/bin/)?leverlock ([^`\n]+)`")
+MERGE = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 MAKE = re.compile(r"(?:^|[`$;&]|\s{2,})\s*make +([a-z][a-z-]*)", re.MULTILINE)
 
 
@@ -98,6 +99,12 @@ def wrong_commands(text: str) -> Iterator[str]:
             yield line
 
 
+def lost_modules(text: str) -> list[str]:
+    """The modules, and files of statements, that a document names and the package does not have."""
+    named = re.findall(r"`([a-z_/]+\.(?:py|sql))`", text)
+    return [name for name in named if not (ROOT / "src" / "leverlock" / name).is_file()]
+
+
 def addresses(text: str) -> list[str]:
     """Registry hosts and download addresses in a text."""
     return [host for host in REGISTRIES if host in text] + [hit.group() for hit in DOWNLOAD.finditer(text)]
@@ -149,7 +156,21 @@ def test_no_registry_address_stands_in_a_tracked_file() -> None:
     assert not found, "\n".join(found)
 
 
+def test_every_module_on_the_way_of_a_request_exists() -> None:
+    page = (ROOT / "docs" / "security" / "one-request.md").read_text(encoding="utf-8")
+    assert re.findall(r"`[a-z_/]+\.py`", page), "it names none"
+    assert not lost_modules(page), lost_modules(page)
+
+
+def test_no_document_holds_the_marks_of_a_merge() -> None:
+    found = [path.name for path in documents() if MERGE.search(path.read_text(encoding="utf-8"))]
+    assert not found, found
+
+
 def test_the_rules_see_what_they_are_for() -> None:
+    assert lost_modules("`app/prove.py` `app/gone.py` `store/queries.sql` `/v1/keys`") == ["app/gone.py"]
+    assert MERGE.search("| a |\n=======\n| b |")
+    assert not MERGE.search("a ======= b\n|---|")
     here = ROOT / "docs" / "page.md"
     page = "# A page: one\n[a](#a-page-one) [b](#nowhere) [c](../Makefile) [d](gone.md) [e](https://x.example)\n"
     assert list(broken_links(here, page + "`[f](code.md)`\n```\n[g](code.md)\n```\n")) == ["#nowhere", "gone.md"]
