@@ -1,5 +1,8 @@
--- Every statement of the request path, by name, for SQLite; `store/acts_*.py` give them their types.
+-- Every statement, by name, for SQLite, in chapters; `store/acts_*.py` give them their types.
 -- Whatever is used once is consumed by one conditional write (marked ONCE): its row count says who got it.
+
+
+-- === the account's lock, its budget and its chain ====================================================================
 
 -- name: lock_account
 -- Take the account's row, and with it the account's budgets, slots and audit chain, until the transaction ends.
@@ -14,6 +17,9 @@ WHERE account_id = :account_id AND chain_seq = :chain_seq_before;
 -- name: insert_event
 INSERT INTO audit_event (account_id, seq, at, kind, body, hash)
 VALUES (:account_id, :seq, :at, :kind, :body, :hash);
+
+
+-- === accounts ========================================================================================================
 
 -- name: account
 SELECT account_id, login, state, password_hash, wrong_at, chain_seq, chain_head, reserve_at
@@ -47,6 +53,9 @@ SELECT language FROM account_language WHERE account_id = :account_id;
 INSERT INTO account_language (account_id, language) VALUES (:account_id, :language)
 ON CONFLICT (account_id) DO UPDATE SET language = excluded.language
 WHERE account_language.language <> excluded.language;
+
+
+-- === signing in, and sessions ========================================================================================
 
 -- name: charge_sign_in
 -- Count a try; a window that has passed begins anew.
@@ -97,6 +106,9 @@ UPDATE session SET state = 'ended'
 WHERE account_id = :account_id AND session_id <> :keep AND state <> 'ended'
 RETURNING session_id;
 
+
+-- === protection ======================================================================================================
+
 -- name: protections
 SELECT environment, enabled_at FROM protection WHERE account_id = :account_id AND ended_at IS NULL;
 
@@ -113,6 +125,9 @@ WHERE protection.ended_at IS NOT NULL;
 -- ONCE: it is switched off, a day after it was asked for.
 UPDATE protection SET ended_at = :now
 WHERE account_id = :account_id AND environment = :environment AND ended_at IS NULL;
+
+
+-- === opened wallets, holds, changes that wait ========================================================================
 
 -- name: open_wallet
 INSERT INTO wallet_access (account_id, session_id, environment, opened_at, expires_at)
@@ -158,6 +173,9 @@ WHERE account_id = :account_id AND change_id = :change_id AND state = 'waiting';
 -- ONCE: its day is over, and nobody stopped it.
 UPDATE pending_change SET state = 'done'
 WHERE account_id = :account_id AND change_id = :change_id AND state = 'waiting' AND due_at <= :now;
+
+
+-- === authenticators ==================================================================================================
 
 -- name: authenticators
 SELECT account_id, authenticator_id, environment, kind, state, generation, key_version, nonce, ciphertext,
@@ -210,6 +228,26 @@ WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND stat
 -- ONCE: a pending binding is confirmed, and the step of its first code is burned with it.
 UPDATE authenticator SET state = 'active', last_step = :step, streak = 0, blocked_until = 0
 WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'pending' AND last_step < :step;
+
+-- name: charge_authenticator
+-- Write a wrong answer down before the answer is looked at.
+UPDATE authenticator SET streak = :streak, blocked_until = :blocked_until
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND streak = :streak_before;
+
+-- name: disable_authenticator
+-- ONCE: the wrong answer that was one too many. A binding that was never confirmed ends instead.
+UPDATE authenticator SET state = CASE state WHEN 'pending' THEN 'expired' ELSE 'disabled' END
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id
+  AND state IN ('pending', 'active') AND streak = :streak
+RETURNING state;
+
+-- name: advance_totp_step
+-- ONCE: a time step is accepted; a slow writer can never lower it. Success forgives the wrong answers before it.
+UPDATE authenticator SET last_step = :step, streak = 0, blocked_until = 0
+WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND last_step < :step;
+
+
+-- === numbers, the codes sent to them, and what caps the sending ======================================================
 
 -- name: confirm_number
 -- ONCE: the code sent to a new number came back. It serves nothing before it is saved.
@@ -287,22 +325,8 @@ SELECT count(*) AS taken FROM sms_slot WHERE subject = :subject AND at > :since;
 -- name: draw_in_sms_slots
 UPDATE sms_slot SET at = :now WHERE at > :now;
 
--- name: charge_authenticator
--- Write a wrong answer down before the answer is looked at.
-UPDATE authenticator SET streak = :streak, blocked_until = :blocked_until
-WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND streak = :streak_before;
 
--- name: disable_authenticator
--- ONCE: the wrong answer that was one too many. A binding that was never confirmed ends instead.
-UPDATE authenticator SET state = CASE state WHEN 'pending' THEN 'expired' ELSE 'disabled' END
-WHERE account_id = :account_id AND authenticator_id = :authenticator_id
-  AND state IN ('pending', 'active') AND streak = :streak
-RETURNING state;
-
--- name: advance_totp_step
--- ONCE: a time step is accepted; a slow writer can never lower it. Success forgives the wrong answers before it.
-UPDATE authenticator SET last_step = :step, streak = 0, blocked_until = 0
-WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND last_step < :step;
+-- === ways back: codes, the right to bind anew, links =================================================================
 
 -- name: security_keys
 SELECT account_id, key_id, credential_id, public_key, sign_count, synced, label, transports, created_at,
@@ -358,6 +382,10 @@ DELETE FROM recovery_code WHERE account_id = :account_id AND environment = :envi
 UPDATE protection SET code_set = code_set + 1
 WHERE account_id = :account_id AND environment = :environment RETURNING code_set;
 
+-- name: insert_recovery_code
+INSERT INTO recovery_code (account_id, environment, code_hash, generation)
+VALUES (:account_id, :environment, :code_hash, :generation);
+
 -- name: use_recovery_code
 -- ONCE: a code of the newest set, and of no other.
 DELETE FROM recovery_code
@@ -394,9 +422,35 @@ WHERE account_id = :account_id AND token_hash = :token_hash AND state = 'open' A
 -- name: void_reset_links
 UPDATE reset_link SET state = 'spent' WHERE account_id = :account_id AND state = 'open';
 
--- name: insert_recovery_code
-INSERT INTO recovery_code (account_id, environment, code_hash, generation)
-VALUES (:account_id, :environment, :code_hash, :generation);
+
+-- === where an owner is rung and told =================================================================================
+
+-- name: addresses
+SELECT account_id, address_id, channel, target, state, until, replaces FROM address
+WHERE account_id = :account_id AND (state = 'serving' OR until > :now) ORDER BY channel, state DESC, address_id;
+
+-- name: forget_named_address
+-- One that was named before and has not answered makes room for the same target.
+DELETE FROM address WHERE account_id = :account_id AND channel = :channel AND target = :target AND state = 'named';
+
+-- name: set_address
+-- ONCE: a target serves, or is named, at most once.
+INSERT INTO address (account_id, address_id, channel, target, state, until, code_hash, replaces)
+VALUES (:account_id, :address_id, :channel, :target, :state, :until, :code_hash, :replaces) ON CONFLICT DO NOTHING;
+
+-- name: serve_address
+-- ONCE: the code that it was sent came back.
+UPDATE address SET state = 'serving', until = 0, code_hash = NULL
+WHERE account_id = :account_id AND address_id = :address_id AND code_hash = :code_hash
+  AND state = 'named' AND until > :now;
+
+-- name: retire_address
+-- ONCE: it leaves, and is told of security events for a while more.
+UPDATE address SET state = 'leaving', until = :until
+WHERE account_id = :account_id AND address_id = :address_id AND state = 'serving';
+
+
+-- === challenges and grants ===========================================================================================
 
 -- name: taken_environment_slots
 SELECT environment_slot FROM challenge
@@ -489,6 +543,9 @@ UNION
 SELECT account_id FROM pending_change WHERE state = 'waiting' AND due_at <= :now
 LIMIT :limit;
 
+
+-- === upstream accounts ===============================================================================================
+
 -- name: insert_upstream
 INSERT INTO upstream
   (account_id, upstream_id, label, dialect, base_urls, api_key, algorithm, key_version, nonce, ciphertext,
@@ -516,6 +573,9 @@ FROM upstream ORDER BY created_at, upstream_id;
 -- The sealed key is overwritten with it: what is removed cannot be used again.
 UPDATE upstream SET removed = 1, nonce = zeroblob(0), ciphertext = zeroblob(0)
 WHERE account_id = :account_id AND upstream_id = :upstream_id AND removed = 0;
+
+
+-- === API keys, legacy keys ===========================================================================================
 
 -- name: claim_api_key
 INSERT INTO api_key_name (api_key, account_id, key_id) VALUES (:api_key, :account_id, :key_id)
@@ -592,6 +652,9 @@ ON CONFLICT (account_id, key_id, action, day) DO UPDATE SET
 SELECT key_id, action, sum(uses) AS uses, max(last_at) AS last_at FROM legacy_use
 WHERE account_id = :account_id AND day >= :since GROUP BY key_id, action ORDER BY key_id, action;
 
+
+-- === integrators =====================================================================================================
+
 -- name: insert_integrator
 INSERT INTO integrator (integrator_id, name, token_hash, created_at, revoked)
 VALUES (:integrator_id, :name, :token_hash, :now, 0) ON CONFLICT DO NOTHING;
@@ -604,6 +667,9 @@ SELECT integrator_id, name, revoked FROM integrator ORDER BY created_at, integra
 
 -- name: revoke_integrator
 UPDATE integrator SET revoked = 1 WHERE integrator_id = :integrator_id AND revoked = 0;
+
+
+-- === operators =======================================================================================================
 
 -- name: give_role
 -- ONCE: an account has at most one role.
@@ -623,6 +689,9 @@ FROM operator o JOIN account a ON a.account_id = o.account_id WHERE o.account_id
 -- name: operators
 SELECT o.account_id, a.login, o.role, o.since, a.state
 FROM operator o JOIN account a ON a.account_id = o.account_id ORDER BY o.since, o.account_id;
+
+
+-- === recovery cases and their documents ==============================================================================
 
 -- name: insert_case
 -- ONCE: an account has one live case.
@@ -726,6 +795,9 @@ SELECT document_id FROM recovery_document WHERE case_id = :case_id;
 DELETE FROM recovery_document WHERE account_id = :account_id AND case_id = :case_id
 RETURNING document_id;
 
+
+-- === proposals =======================================================================================================
+
 -- name: insert_proposal
 -- ONCE: one of a kind is live for an account.
 INSERT INTO proposal
@@ -784,6 +856,9 @@ SELECT DISTINCT account_id FROM protection
 WHERE account_id > :after AND ended_at IS NULL AND instr(' ' || :environments || ' ', ' ' || environment || ' ') > 0
 ORDER BY account_id LIMIT :limit;
 
+
+-- === sealed secrets: the rotation of the key =========================================================================
+
 -- name: sealed_authenticator
 -- The first of three statements for each table with a sealed secret; `store/sealed_columns.py` names the tables.
 SELECT authenticator_id, key_version, nonce, ciphertext, environment, generation, kind
@@ -833,29 +908,8 @@ WHERE account_id = :account_id AND case_id = :row_id AND key_version = :version_
 -- name: versions_recovery_case
 SELECT key_version, count(*) FROM recovery_case WHERE key_version IS NOT NULL GROUP BY key_version;
 
--- name: addresses
-SELECT account_id, address_id, channel, target, state, until, replaces FROM address
-WHERE account_id = :account_id AND (state = 'serving' OR until > :now) ORDER BY channel, state DESC, address_id;
 
--- name: forget_named_address
--- One that was named before and has not answered makes room for the same target.
-DELETE FROM address WHERE account_id = :account_id AND channel = :channel AND target = :target AND state = 'named';
-
--- name: set_address
--- ONCE: a target serves, or is named, at most once.
-INSERT INTO address (account_id, address_id, channel, target, state, until, code_hash, replaces)
-VALUES (:account_id, :address_id, :channel, :target, :state, :until, :code_hash, :replaces) ON CONFLICT DO NOTHING;
-
--- name: serve_address
--- ONCE: the code that it was sent came back.
-UPDATE address SET state = 'serving', until = 0, code_hash = NULL
-WHERE account_id = :account_id AND address_id = :address_id AND code_hash = :code_hash
-  AND state = 'named' AND until > :now;
-
--- name: retire_address
--- ONCE: it leaves, and is told of security events for a while more.
-UPDATE address SET state = 'leaving', until = :until
-WHERE account_id = :account_id AND address_id = :address_id AND state = 'serving';
+-- === the outbox ======================================================================================================
 
 -- name: put_message
 INSERT INTO outbox
@@ -877,6 +931,9 @@ WHERE account_id = :account_id AND message_id = :message_id;
 -- name: hasten_messages
 UPDATE outbox SET next_at = :now WHERE account_id = :account_id AND next_at > :now;
 
+
+-- === repeated calls ==================================================================================================
+
 -- name: claim_idempotency
 -- ONCE: the first request under this key.
 INSERT INTO idempotency (account_id, principal, key, fingerprint, answer, created_at)
@@ -889,6 +946,9 @@ WHERE account_id = :account_id AND principal = :principal AND key = :key;
 -- name: store_answer
 UPDATE idempotency SET answer = :answer
 WHERE account_id = :account_id AND principal = :principal AND key = :key AND answer IS NULL;
+
+
+-- === the audit trail =================================================================================================
 
 -- name: events
 SELECT account_id, seq, at, kind, body, hash FROM audit_event
@@ -909,6 +969,9 @@ ORDER BY e.account_id;
 -- name: lift_events
 UPDATE audit_event SET event_no = event_no + :by WHERE event_no > :above;
 
+
+-- === what snapshots follow ===========================================================================================
+
 -- name: note_change
 INSERT INTO change (account_id, at) VALUES (:account_id, :now);
 
@@ -917,6 +980,9 @@ SELECT coalesce(max(change_no), 0) AS change_no FROM change;
 
 -- name: changes
 SELECT change_no, account_id FROM change WHERE change_no > :after ORDER BY change_no;
+
+
+-- === settings of the deployment, and the latest time that was seen ===================================================
 
 -- name: setting
 SELECT value FROM setting WHERE name = :name;
@@ -938,6 +1004,9 @@ UPDATE setting SET value = :now WHERE name = 'high_water_ms';
 
 -- name: raise_high_water
 UPDATE setting SET value = :now WHERE name = 'high_water_ms' AND CAST(value AS INTEGER) < CAST(:now AS INTEGER);
+
+
+-- === pruning =========================================================================================================
 
 -- name: prune_idempotency
 DELETE FROM idempotency WHERE (account_id, principal, key) IN
