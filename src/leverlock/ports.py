@@ -1,7 +1,8 @@
-"""All that the core asks of the world, on one page.
+"""All that the core asks of the world.
 
 A use case is a plain function `(tx, world, *, …) -> result`. It does no I/O but SQL, through the acts of
-`Transaction`; what it needs beside that is in `World`. Three rules hold for every implementation:
+`Transaction`; what it needs beside that is in `World`. What one part of the product alone asks for (keys, SMS,
+security keys, recovery, the desk) stands in a file of its own, `ports_<part>.py`. Three rules hold for every implementation:
 
 1. **Nobody is answered before the commit** that carries his effect or his charge.
 2. **An exception takes back the effect, never the charge.** When a use case raises, the store rolls back to where it
@@ -32,9 +33,9 @@ from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import Match
 from leverlock.ports_desk import DeskTransaction
 from leverlock.ports_keys import KeyTransaction
-from leverlock.ports_recovery import WaysBack
-from leverlock.ports_security_keys import SecurityKeyActs, SecurityKeyVerifier
-from leverlock.ports_sms import SmsTerms, Texting
+from leverlock.ports_recovery import RecoveryTransaction
+from leverlock.ports_security_keys import SecurityKeyTransaction, SecurityKeyVerifier
+from leverlock.ports_sms import SmsTerms, SmsTransaction
 
 T = TypeVar("T")
 
@@ -143,7 +144,9 @@ class World:
     sms: SmsTerms | None = None  # None: this deployment sends none, and accepts none
 
 
-class Transaction(KeyTransaction, DeskTransaction, WaysBack, Texting, SecurityKeyActs, Protocol):
+class Transaction(
+    KeyTransaction, DeskTransaction, RecoveryTransaction, SmsTransaction, SecurityKeyTransaction, Protocol
+):
     """One use case's unit of work. Everything in it becomes durable together, or only its charge does."""
 
     @property

@@ -1,4 +1,4 @@
-"""The acts of a transaction on operators and what they decide about: a part of the page of `ports.py`."""
+"""The part of `ports.Transaction` that is the desk's: operators, and what they decide about."""
 
 from __future__ import annotations
 

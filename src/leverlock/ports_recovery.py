@@ -1,4 +1,4 @@
-"""The part of `ports.Transaction` that is about coming back: codes, links, and where the owner hears of it."""
+"""The part of `ports.Transaction` that concerns coming back: codes, links, and where the owner hears of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NewPassword:
     fingerprint: str
 
 
-class WaysBack(Protocol):
+class RecoveryTransaction(Protocol):
     """How the owner of one account comes back, and where he is told that somebody did."""
 
     def begin_recovery(self, account_id: str, session_id: str) -> bool: ...

@@ -95,7 +95,7 @@ class SecurityKeyVerifier(Protocol):
         ...
 
 
-class SecurityKeyActs(Protocol):
+class SecurityKeyTransaction(Protocol):
     """Security keys of an account, and the ceremonies that wait for one."""
 
     def security_keys(self, account_id: str) -> list[SecurityKey]:

@@ -1,5 +1,5 @@
-"""The part of the ports that is about SMS: a deployment's terms, the verifier of its codes, and the acts of a
-transaction on numbers, codes and caps."""
+"""The part of `ports.Transaction` that concerns SMS: numbers, codes and caps; with it a deployment's terms and the
+verifier of its codes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SmsTerms:
     receipts: Mapping[str, ReceiptTerms] = field(default_factory=dict)
 
 
-class Texting(Protocol):
+class SmsTransaction(Protocol):
     """Numbers, the codes sent to them, and what bounds the sending."""
 
     def confirm_number(self, account_id: str, authenticator_id: str) -> bool: ...

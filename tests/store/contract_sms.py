@@ -1,4 +1,4 @@
-"""What the acts on numbers, codes and caps promise (`ports_sms.Texting`)."""
+"""What the acts on numbers, codes and caps promise (`ports_sms.SmsTransaction`)."""
 
 from __future__ import annotations
 
