@@ -20,7 +20,7 @@ from leverlock.domain.audit import EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.fence import Because
-from leverlock.history import settle
+from leverlock.start_checks import settle
 from trail_state import must_agree
 from world import STEP_MS, Deployment, order, refused
 

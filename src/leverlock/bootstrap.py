@@ -18,7 +18,6 @@ from typing import Any
 import structlog
 
 from leverlock import logs
-from leverlock.addresses import approval_url, public_bases, public_url, reached_at
 from leverlock.admin.desk import Desk, VenueFindings
 from leverlock.app.alarms import report_broken
 from leverlock.checkpoints import CheckpointMaker
@@ -48,6 +47,7 @@ from leverlock.store.migrate import SchemaError
 from leverlock.store.sealing import Keyring, KeyringError, KeyringSealer
 from leverlock.store.snapshot import Snapshot
 from leverlock.store.sqlite import SqliteStore
+from leverlock.urls import approval_url, public_bases, public_url, reached_at
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
 

@@ -15,9 +15,9 @@ from leverlock.config import SHIPPED_POLICIES
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy import Policy
 from leverlock.domain.policy_file import PolicyError, load_policy
-from leverlock.history import settle
 from leverlock.policy_holder import PolicyHolder
 from leverlock.ports import Clock, Store, World
+from leverlock.start_checks import settle
 
 _log = structlog.get_logger("leverlock.server")
 

@@ -69,8 +69,8 @@ def healthcheck(config: Config = None, as_json: Json = False) -> None:
 
 
 def _local_api(settings: Settings) -> str:
-    from leverlock.addresses import local_url
     from leverlock.cli.connection import ask_server
+    from leverlock.urls import local_url
 
     if settings.server.api_port != 0:
         return local_url(settings, "api")

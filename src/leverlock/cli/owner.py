@@ -14,8 +14,8 @@ from leverlock.cli.secret_input import secret
 
 def api_address(config: Path | None) -> str:
     """Where the running server says that its API is; else where the settings say it would be."""
-    from leverlock.addresses import public_url
     from leverlock.cli.connection import ask_server
+    from leverlock.urls import public_url
 
     settings = load(config).settings
     told = settings.server.api_url

@@ -1,4 +1,4 @@
-"""Addresses: where the doors listen, and what they are called from outside."""
+"""URLs: where the doors listen, and what they are called from outside."""
 
 from __future__ import annotations
 
