@@ -36,7 +36,7 @@ from leverlock.gateway.binance.forms import Form
 from leverlock.gateway.binance.parameters import unsigned_parameters
 from leverlock.gateway.binance.signature import SignedCall
 from leverlock.gateway.callers import Callers
-from leverlock.gateway.facts import Hold, SymbolBusy, VenueFacts
+from leverlock.gateway.facts import LaneHold, SymbolBusy, VenueFacts
 from leverlock.gateway.forwarding import forward, known, passed_on, plain_query, unknown_reason
 from leverlock.gateway.gate import CancelRuled, Gate
 from leverlock.gateway.parts import GatewayParts, Meter
@@ -193,7 +193,7 @@ class Gateway:
         return passed_on(outcome)
 
     async def _execute(
-        self, account: VenueAccount, wanted: Wanted, judged: Action, *, spent: Challenge | None, hold: Hold
+        self, account: VenueAccount, wanted: Wanted, judged: Action, *, spent: Challenge | None, hold: LaneHold
     ) -> Outcome:
         """Forward what was judged. An outcome that nobody knows keeps its lanes, and is told if a grant was spent."""
         reason: str | None = "fault"

@@ -67,7 +67,7 @@ class _Lane:
 
 
 @dataclass(slots=True)
-class Hold:
+class LaneHold:
     """What a call holds of its lanes. `linger_seconds`: for how long after its end, because it may still arrive."""
 
     linger_seconds: float = 0.0
@@ -158,11 +158,11 @@ class VenueFacts:
 
     # -- lanes -------------------------------------------------------------------------------------------------------
     @contextmanager
-    def order(self, upstream_id: str, symbols: Collection[str]) -> Iterator[Hold]:
+    def order(self, upstream_id: str, symbols: Collection[str]) -> Iterator[LaneHold]:
         """Count an order in flight from before its leverage is looked at until the venue has answered."""
         for symbol in symbols:
             self._lanes.setdefault((upstream_id, symbol), _Lane()).in_flight += 1
-        hold = Hold()
+        hold = LaneHold()
         try:
             yield hold
         finally:
@@ -177,13 +177,13 @@ class VenueFacts:
             self._drop_idle(upstream_id, symbol, lane)
 
     @asynccontextmanager
-    async def change(self, upstream_id: str, symbol: str) -> AsyncIterator[Hold]:
+    async def change(self, upstream_id: str, symbol: str) -> AsyncIterator[LaneHold]:
         """Have the symbol to oneself. Raises SymbolBusy when another change, or an order, does not make way."""
         lane = self._lanes.setdefault((upstream_id, symbol), _Lane())
         if lane.marks:
             raise SymbolBusy
         lane.marks += 1
-        hold = Hold()
+        hold = LaneHold()
         try:
             if lane.in_flight:
                 await _drained(lane)
