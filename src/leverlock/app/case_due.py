@@ -6,11 +6,9 @@ from leverlock.app.case_desk import made_ready
 from leverlock.app.case_link import issue_link
 from leverlock.app.recovery_cases import close
 from leverlock.domain.account import AccountState
-from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.audit import SWEEPER, AuditEvent, EventKind
 from leverlock.domain.recovery_case import CaseState
 from leverlock.ports import Transaction, World
-
-SWEEPER = "sweeper:"
 
 
 def settle_cases(tx: Transaction, world: World, *, account_id: str) -> list[str]:

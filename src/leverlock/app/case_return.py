@@ -13,12 +13,11 @@ from leverlock.app.case_link import case_of_link, link_hash
 from leverlock.app.closing import revoke_live
 from leverlock.app.recovery import open_enrolment
 from leverlock.app.recovery_cases import tell
-from leverlock.app.sign_in import SignedIn, session_id_of
-from leverlock.domain.account import AccountState, Session, SessionState
+from leverlock.app.sign_in import SignedIn, open_session, session_by_mail
+from leverlock.domain.account import AccountState
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.ids import TOKEN_BYTES, text_of
 from leverlock.ports import Transaction, World
 
 
@@ -35,22 +34,12 @@ def use_link(tx: Transaction, world: World, *, token: str) -> tuple[SignedIn, tu
         raise Refused(Reason.UNKNOWN_ID)
     if account.state is not AccountState.ACTIVE:
         raise Refused(Reason.UNKNOWN_ID)
-    opened = f"{account_id}.{text_of(world.entropy.bytes(TOKEN_BYTES))}"
-    session = Session(
-        account_id=account_id,
-        session_id=session_id_of(opened),
-        state=SessionState.RECOVERY,
-        created_at=tx.now,
-        last_seen_at=tx.now,
-        password_at=0,
-        by_mail=True,
-    )
+    signed_in = session_by_mail(tx, world, account_id)
+    session = signed_in.session
     if not tx.use_case_link(case, link_hash=hashed, session_id=session.session_id):
         raise Refused(Reason.UNKNOWN_ID)
     tx.record(AuditEvent(EventKind.CASE_USED, session.principal, {"case": case_id, "session": session.session_id}))
-    tx.insert_session(session)
-    details = {"session": session.session_id, "state": session.state.value, "by_mail": True}
-    tx.record(AuditEvent(EventKind.SESSION_OPENED, session.principal, details))
+    open_session(tx, session, by_mail=True)
     revoke_live(tx, account_id, because="recovery_case", by=session.principal)
     for ended in tx.end_other_sessions(account_id, keep=session.session_id):
         told = {"session": ended, "because": "recovery_case"}
@@ -58,4 +47,4 @@ def use_link(tx: Transaction, world: World, *, token: str) -> tuple[SignedIn, tu
     for environment in case.environments:
         open_enrolment(tx, world, session=session, environment=environment, because="recovery_case")
     tell(tx, world, case, "used")
-    return SignedIn(session, opened), case.environments
+    return signed_in, case.environments

@@ -11,12 +11,11 @@ from typing import Final
 from leverlock.app.notices import notify
 from leverlock.domain.account import SYSTEM_ACCOUNT
 from leverlock.domain.api_key import ApiKey, LegacyUse
-from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.audit import SWEEPER, AuditEvent, EventKind
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.limits import DAY
 from leverlock.ports import Transaction, World
 
-SWEEPER: Final = "sweeper:"
 ENDS_AT: Final = "legacy_ends_at"  # the setting with the date for accounts that have none of their own yet
 LEADS_MS: Final = (7 * DAY, 1 * DAY)  # how long before the end the first and the second notice go out
 

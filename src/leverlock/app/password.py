@@ -16,13 +16,13 @@ from leverlock.app.mailed_secrets import RESET_LINK, reset_token
 from leverlock.app.notices import notify, send
 from leverlock.app.pending import cancel_asked_before
 from leverlock.app.recovery import hold_all
-from leverlock.app.sign_in import SignedIn, session_id_of
-from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, SessionState, network_of
+from leverlock.app.sign_in import SignedIn, open_session, session_by_mail
+from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState, Session, network_of
 from leverlock.domain.account_actions import PASSWORD_CHANGE, PASSWORD_RESET
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
-from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, is_id, text_of
+from leverlock.domain.ids import ID_BYTES, is_id, text_of
 from leverlock.domain.messages import AddressState, Channel
 from leverlock.ports import Transaction, World
 from leverlock.ports_recovery import NewPassword
@@ -125,21 +125,10 @@ def open_reset(tx: Transaction, world: World, *, token: str) -> SignedIn:
     account = tx.lock_account(account_id if known else SYSTEM_ACCOUNT)
     if account.state is not AccountState.ACTIVE or not tx.open_reset_link(account_id, token_hash=reset_hash(token)):
         raise Refused(Reason.UNKNOWN_ID)
-    opened = f"{account_id}.{text_of(world.entropy.bytes(TOKEN_BYTES))}"
-    session = Session(
-        account_id=account_id,
-        session_id=session_id_of(opened),
-        state=SessionState.RECOVERY,
-        created_at=tx.now,
-        last_seen_at=tx.now,
-        password_at=0,
-        by_mail=True,
-    )
-    tx.insert_session(session)
-    details = {"session": session.session_id, "state": session.state.value, "by_mail": True}
-    tx.record(AuditEvent(EventKind.SESSION_OPENED, session.principal, details))
+    signed_in = session_by_mail(tx, world, account_id)
+    open_session(tx, signed_in.session, by_mail=True)
     notify(tx, world, account_id, kind="password_reset.opened")
-    return SignedIn(session, opened)
+    return signed_in
 
 
 def reset_hash(token: str) -> bytes:

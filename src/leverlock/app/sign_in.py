@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from leverlock.app.ceremonies import Asking, open_ceremony, take, verify_assertion
 from leverlock.app.closing import revoke_live
@@ -62,10 +63,30 @@ def sign_in(tx: Transaction, world: World, *, login: str, source: str, finding: 
         last_seen_at=tx.now,
         password_at=tx.now,
     )
-    tx.insert_session(session)
-    details = {"session": session.session_id, "state": session.state.value, "source": source}
-    tx.record(AuditEvent(EventKind.SESSION_OPENED, session.principal, details))
+    open_session(tx, session, source=source)
     return SignedIn(session, token)
+
+
+def session_by_mail(tx: Transaction, world: World, account_id: str) -> SignedIn:
+    """A session for who followed a link in a mail, not opened yet: it will be able to do nothing but recover."""
+    token = f"{account_id}.{text_of(world.entropy.bytes(TOKEN_BYTES))}"
+    session = Session(
+        account_id=account_id,
+        session_id=session_id_of(token),
+        state=SessionState.RECOVERY,
+        created_at=tx.now,
+        last_seen_at=tx.now,
+        password_at=0,
+        by_mail=True,
+    )
+    return SignedIn(session, token)
+
+
+def open_session(tx: Transaction, session: Session, **details: Any) -> None:
+    """Write a new session down, with its record."""
+    tx.insert_session(session)
+    told = {"session": session.session_id, "state": session.state.value, **details}
+    tx.record(AuditEvent(EventKind.SESSION_OPENED, session.principal, told))
 
 
 def complete_login(tx: Transaction, world: World, *, token: str, code: str) -> Session:

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from leverlock.app.closing import close
 from leverlock.app.due import carry_out
+from leverlock.domain.audit import SWEEPER
 from leverlock.domain.challenge import State
 from leverlock.ports import Transaction, World
-
-SWEEPER = "sweeper:"
 
 
 def sweep_account(tx: Transaction, world: World, *, account_id: str) -> int:

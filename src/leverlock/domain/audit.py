@@ -16,6 +16,7 @@ from typing import Any, Final
 from leverlock.domain.canonical import SAFE_INTEGER, canonical_json
 
 EVENT_VERSION = 1
+SWEEPER: Final = "sweeper:"  # the principal of what time alone has done
 GENESIS: Final = bytes(32)
 
 
@@ -110,9 +111,9 @@ class EventKind(StrEnum):
     ACCOUNT_FENCED = "account.fenced"
     HISTORY_LOST = "history.lost"
     NOTICE_ADDRESS_NAMED = "notice_address.named"
-    LANGUAGE_SET = "language.set"
     NOTICE_ADDRESS_SET = "notice_address.set"
     NOTICE_ADDRESS_LEAVES = "notice_address.leaves"
+    LANGUAGE_SET = "language.set"
 
 
 @dataclass(frozen=True, slots=True)
