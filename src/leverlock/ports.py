@@ -1,8 +1,8 @@
 """All that the core asks of the world.
 
 A use case is a plain function `(tx, world, *, …) -> result`. It does no I/O but SQL, through the acts of
-`Transaction`; what it needs beside that is in `World`. What one part of the product alone asks for (keys, SMS,
-security keys, recovery, the desk) stands in a file of its own, `ports_<part>.py`. Three rules hold for every implementation:
+`Transaction`; what it needs beside that is in `World`. What one part of the product alone asks for (keys, SMS, security
+keys, recovery, the desk) stands in a file of its own, `ports_<part>.py`. Three rules hold for every implementation:
 
 1. **Nobody is answered before the commit** that carries his effect or his charge.
 2. **An exception takes back the effect, never the charge.** When a use case raises, the store rolls back to where it

@@ -1,5 +1,4 @@
-"""The part of the ports that is about security keys: the verifier, and the acts of a transaction on keys and their
-ceremonies."""
+"""The part of `ports.Transaction` that concerns security keys and their ceremonies; with it the verifier."""
 
 from __future__ import annotations
 

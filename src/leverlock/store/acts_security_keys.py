@@ -9,7 +9,7 @@ from leverlock.store.transaction import TakenCeremony, UnitOfWork
 
 
 class SecurityKeyActs(UnitOfWork):
-    """`ports_security_keys.SecurityKeyActs` in named SQL."""
+    """`ports_security_keys.SecurityKeyTransaction` in named SQL."""
 
     def security_keys(self, account_id: str) -> list[SecurityKey]:
         return [rows.security_key(row) for row in self._cursor.all("security_keys", {"account_id": account_id})]

@@ -326,7 +326,7 @@ SELECT count(*) AS taken FROM sms_slot WHERE subject = :subject AND at > :since;
 UPDATE sms_slot SET at = :now WHERE at > :now;
 
 
--- === ways back: codes, the right to bind anew, links =================================================================
+-- === security keys and their ceremonies ==============================================================================
 
 -- name: security_keys
 SELECT account_id, key_id, credential_id, public_key, sign_count, synced, label, transports, created_at,
@@ -374,6 +374,9 @@ ON CONFLICT (account_id, session_id, purpose, subject) DO UPDATE SET
 DELETE FROM ceremony
 WHERE account_id = :account_id AND session_id = :session_id AND purpose = :purpose AND subject = :subject
 RETURNING account_id, session_id, purpose, subject, challenge, expires_at, label;
+
+
+-- === ways back: codes, the right to bind anew, links =================================================================
 
 -- name: drop_recovery_codes
 DELETE FROM recovery_code WHERE account_id = :account_id AND environment = :environment;
