@@ -230,10 +230,11 @@ async def _doors(
     vault = Vault(settings.recovery.documents)
     await _start_chores(services, vault, stack, api_url=addresses["api"])
     venues = await stack.enter_async_context(Venues(services.clock, **services.upstream_options()))
-    gateway = Gateway(
-        GatewayParts(store, world, snapshot, services.clock, venues, _Meter(), public_bases(settings.venue))
-    )
+    parts = GatewayParts(store, world, snapshot, services.clock, venues, _Meter(), public_bases(settings.venue))
+    gateway = Gateway(parts)
     metrics.watch_store(store)
+    keep = asyncio.create_task(parts.spared.keep(store), name="legacy-uses")
+    stack.push_async_callback(ended, keep)
     follow = asyncio.create_task(snapshot.follow(), name="snapshot")
     stack.push_async_callback(ended, follow)
     policy = asyncio.create_task(services.policy.follow(store, snapshot), name="policy")
@@ -258,6 +259,7 @@ async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack,
     from leverlock.clock_watch import ClockWatch
     from leverlock.delivery import CannotDeliver, open_messengers
     from leverlock.desk_chores import desk_chores
+    from leverlock.legacy_chores import legacy_chores
     from leverlock.messengers.outbox import Outbox
 
     settings = services.settings
@@ -272,6 +274,7 @@ async def _start_chores(services: Services, vault: Vault, stack: AsyncExitStack,
     watch, checkpoints = ClockWatch(services.store, services.clock), services.checkpoints()
     chores = standard_chores(services.store, services.world, outbox=outbox, checkpoints=checkpoints, watch=watch)
     chores += desk_chores(services.store, services.world, vault, services.clock)
+    chores += legacy_chores(services.store, services.world)
     background = Background(chores, clock=services.clock, lock_file=lock_file)
     background.start()
     stack.push_async_callback(background.stop)

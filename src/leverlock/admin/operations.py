@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.admin import accounts, clock, keyring, operators, sms, venues
+from leverlock.admin import accounts, clock, keyring, keys, operators, sms, venues
 from leverlock.admin.desk import Desk
 from leverlock.domain.errors import Reason, Refused
 
@@ -41,6 +41,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "notice.list": Operation(accounts.OfAccount, accounts.list_notices),
     "key.create": Operation(venues.CreateKey, venues.create_key),
     "key.list": Operation(accounts.OfAccount, venues.list_keys),
+    "key.legacy_end": Operation(keys.LegacyEnd, keys.end_legacy),
+    "key.legacy_report": Operation(keys.LegacyReport, keys.legacy_report),
     "key.revoke": Operation(venues.RevokeKey, venues.revoke_key),
     "sms.distrust": Operation(sms.DistrustNumbers, sms.distrust_numbers),
     "clock.show": Operation(accounts.Nothing, clock.show_clock),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +15,7 @@ from leverlock.domain.api_key import ApiKey, KeyAlgorithm, Upstream
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.key_terms import KeyTerms, Scope, ranges_of, scopes_of
 from leverlock.ports import SealBroken, Transaction
+from leverlock.verifiers.public_key import ed25519_public_key
 
 BINANCE = "binance-usdm"
 BASES = ("fapi", "sapi", "api")
@@ -127,7 +126,7 @@ class CreateKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def create_key(desk: Desk, wanted: CreateKey) -> dict[str, Any]:
     name = label(wanted.label, field="label")
     terms = KeyTerms(name, scopes_of(wanted.scopes), ranges_of(wanted.ips), wanted.otp_allowed)
-    public_key = None if wanted.ed25519_public_key is None else _public_key(wanted.ed25519_public_key)
+    public_key = None if wanted.ed25519_public_key is None else ed25519_public_key(wanted.ed25519_public_key)
 
     def reached(tx: Transaction) -> tuple[str, str]:
         account_id = account_named(tx, wanted.account)
@@ -215,28 +214,6 @@ def _must_be_private_key(text: str) -> None:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise Refused(Reason.MALFORMED, "expected an Ed25519 private key as PKCS#8 PEM, not encrypted", field="secret")
-
-
-def _public_key(text: str) -> bytes:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    refused = Refused(Reason.MALFORMED, "expected an Ed25519 public key, as PEM or base64", field="ed25519_public_key")
-    text = text.strip()
-    if text.startswith("-----BEGIN"):
-        try:
-            key = load_pem_public_key(text.encode())
-        except ValueError:
-            raise refused from None
-        if not isinstance(key, Ed25519PublicKey):
-            raise refused
-        return key.public_bytes_raw()
-    try:
-        raw = base64.b64decode(text, validate=True)
-        Ed25519PublicKey.from_public_bytes(raw)
-    except (binascii.Error, ValueError):
-        raise refused from None
-    return raw
 
 
 def _key(key: ApiKey) -> dict[str, Any]:

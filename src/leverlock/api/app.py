@@ -9,11 +9,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from leverlock.api import challenges, decisions, environments, records, safeguards, sessions, sms, status
+from leverlock.api import challenges, decisions, environments, keys, records, safeguards, sessions, sms, status
 from leverlock.api.desk_table import DESK, RECOVERY_CASES
 from leverlock.api.door import Door
 from leverlock.api.endpoint import ApiParts, Endpoint, Who
 from leverlock.api.environment_views import EnvironmentList, SmsView
+from leverlock.api.keys import (
+    ConfirmForm,
+    CreatedKeyView,
+    CreateKeyForm,
+    DaysQuery,
+    EditKeyForm,
+    EndKeysForm,
+    KeyList,
+    KeyView,
+    LegacyReport,
+    VenueList,
+)
 from leverlock.api.recovery_table import RECOVERY
 from leverlock.api.safeguards import ChangeList, ChangeView, WalletView
 from leverlock.api.security_key_table import SECURITY_KEYS
@@ -33,7 +45,6 @@ from leverlock.api.views import (
     ChallengeView,
     ConfirmedView,
     EnrolmentView,
-    KeyList,
     OpenedSession,
     Proved,
     RedeemedView,
@@ -104,7 +115,7 @@ ENROLMENT: Final = (
     Endpoint(
         method="POST", path="/v1/environments/{environment}/authenticators/{id}/confirmation",
         summary="Confirm it with its first code; recovery codes come once",
-        who=Who.RECOVERER, body=CodeForm, answer=ConfirmedView, secret=True, remembered=True,
+        who=Who.RECOVERER, body=ConfirmForm, answer=ConfirmedView, secret=True, remembered=True,
         reasons=(R.ENROLMENT_NOT_PENDING, R.ENROLMENT_EXPIRED, R.CONFLICT, *_WRONG_ANSWER),
         work=environments.confirm,
     ),
@@ -262,18 +273,49 @@ SMS: Final = (
     ),
 )
 
-RECORDS: Final = (
+KEYS: Final = (
     Endpoint(
         method="GET", path="/v1/keys", summary="List the account's gateway keys",
         who=Who.OWNER, answer=KeyList,
-        work=records.list_keys,
+        work=keys.list_keys,
+    ),
+    Endpoint(
+        method="POST", path="/v1/keys", summary="Make a gateway key; its secret comes once",
+        who=Who.OWNER, body=CreateKeyForm, answer=CreatedKeyView, status=201, secret=True, remembered=True,
+        reasons=(R.UNKNOWN_ID, R.CONFLICT, *_ASKING),
+        work=keys.make, read=keys.read_terms,
+    ),
+    Endpoint(
+        method="PATCH", path="/v1/keys/{id}", summary="Change what a gateway key may do, from where, and its name",
+        who=Who.OWNER, body=EditKeyForm, answer=KeyView, remembered=True,
+        reasons=(R.KEY_FROZEN, R.CONFLICT, *_ASKING),
+        work=keys.change, read=keys.read_terms,
     ),
     Endpoint(
         method="DELETE", path="/v1/keys/{id}", summary="End a gateway key, and void all it asked for",
         who=Who.OWNER, status=204, remembered=True,
         reasons=(R.CONFLICT,),
-        work=records.revoke,
+        work=keys.revoke,
     ),
+    Endpoint(
+        method="POST", path="/v1/keys/ending", summary="End several gateway keys, all that are named or none",
+        who=Who.OWNER, body=EndKeysForm, answer=KeyList, remembered=True,
+        reasons=(R.UNKNOWN_ID, R.CONFLICT),
+        work=keys.end,
+    ),
+    Endpoint(
+        method="GET", path="/v1/keys/legacy-report", summary="Show what legacy keys are spared today",
+        who=Who.OWNER, query=DaysQuery, answer=LegacyReport,
+        work=keys.report,
+    ),
+    Endpoint(
+        method="GET", path="/v1/venues", summary="List the venue accounts that keys can reach",
+        who=Who.OWNER, answer=VenueList,
+        work=keys.list_venues,
+    ),
+)
+
+RECORDS: Final = (
     Endpoint(
         method="GET", path="/v1/audit", summary="Read the account's audit chain, record by record",
         who=Who.OWNER, query=AuditQuery, answer=AuditTrail,
@@ -291,6 +333,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *DECISIONS,
     *CHALLENGES,
     *SMS,
+    *KEYS,
     *RECORDS,
     *RECOVERY_CASES,
     *DESK,

@@ -85,6 +85,7 @@ class Call:
     body: Any = None
     query: Any = None
     action: Action | None = None
+    public_key: bytes | None = None
     extra: Any = None  # what `read` made of the body, where the form alone is not what the work needs
     finding: PasswordFinding | None = None
     new_password: NewPassword | None = None

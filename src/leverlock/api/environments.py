@@ -15,9 +15,10 @@ from leverlock.api.endpoint import ApiParts, Call, Caller, environment_of, must_
 from leverlock.api.environment_views import EnvironmentList, HoldView, environment_view
 from leverlock.api.next_steps import NextStep
 from leverlock.api.sms import with_sms
-from leverlock.api.views import ConfirmedView, EnrolmentView
+from leverlock.api.views import ConfirmedView, EnrolmentView, LegacyKey
 from leverlock.app import enrol
 from leverlock.app.decide import Asked
+from leverlock.app.owner_keys import end_keys, must_be_live
 from leverlock.domain.account import Session, SessionState
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
@@ -87,12 +88,18 @@ def confirm(tx: Transaction, world: World, caller: Caller, call: Call) -> Confir
     pending = tx.authenticator(caller.account_id, authenticator_id)
     if pending is None or pending.environment is not environment:
         raise Refused(Reason.UNKNOWN_ID)
+    ended = [] if call.body.end_keys is UNSET else [must_be_id("key", key_id) for key_id in call.body.end_keys]
+    if ended:
+        caller.owner.must_be_full()  # who only comes back binds, and does nothing else
+    must_be_live(tx, caller.account_id, ended)
     done = enrol.confirm(tx, world, session=caller.owner, authenticator_id=authenticator_id, code=call.body.code)
+    end_keys(tx, world, account_id=caller.account_id, key_ids=ended, by=caller.principal)
+    legacy = [key for key in tx.keys(caller.account_id) if key.key_id in done.legacy_keys and key.live]
     return ConfirmedView(
         done.authenticator_id,
         done.environment.value,
         list(done.recovery_codes),
-        list(done.legacy_keys),
+        [LegacyKey(key.key_id, key.label) for key in legacy],
         [] if caller.owner.state is SessionState.FULL else _after_recovery(tx, caller.owner),
     )
 

@@ -8,7 +8,6 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from leverlock.api.next_steps import NextStep
-from leverlock.domain.api_key import ApiKey
 from leverlock.domain.audit import ChainedEvent
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.wording import describe
@@ -186,6 +185,13 @@ class EnrolmentView(View):
     next: list[NextStep]
 
 
+class LegacyKey(View):
+    """A key from before the first Futures protection: it goes on unchallenged until it is edited or ended (M21)."""
+
+    id: KeyId
+    label: str
+
+
 class ConfirmedView(View):
     """The factor is active. `recovery_codes` come with the first set-up of an environment and after a recovery, once
     (M9). `next` is the way on of a session that could only recover: to sign in anew."""
@@ -193,48 +199,8 @@ class ConfirmedView(View):
     authenticator: AuthenticatorId
     environment: str
     recovery_codes: list[str]
-    legacy_keys: list[KeyId]
+    legacy_keys: list[LegacyKey]
     next: list[NextStep]
-
-
-class KeyView(View):
-    """A gateway key, without anything secret. `api_key` is its public name in the client's configuration."""
-
-    id: KeyId
-    api_key: str
-    label: str
-    algorithm: str
-    state: str
-    upstream: str
-    created_at: Millis
-    legacy: bool
-    otp_allowed: bool
-    scopes: list[str]
-    ips: list[str]
-    edited_at: Millis | None
-    legacy_ends_at: Millis | None
-
-
-def key_view(key: ApiKey) -> KeyView:
-    return KeyView(
-        key.key_id,
-        key.api_key,
-        key.label,
-        key.algorithm.value,
-        key.state.value,
-        key.upstream_id,
-        key.created_at,
-        key.legacy,
-        key.otp_allowed,
-        sorted(key.scopes),
-        list(key.ips),
-        key.edited_at or None,
-        key.legacy_ends_at,
-    )
-
-
-class KeyList(View):
-    keys: list[KeyView]
 
 
 class AuditRecord(View):

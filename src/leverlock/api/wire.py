@@ -189,7 +189,7 @@ def assertion_of(form: AssertionForm, where: str = "$") -> Assertion:
 # -- actions, made from the action table -------------------------------------------------------------------------------
 
 _DECIMAL: Final = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
-_TEXT: Final[dict[str, Any]] = {
+TEXT: Final[dict[str, Any]] = {
     "description": "NFC text without control, direction or invisible characters, without outer spaces",
     "extra_json_schema": {"pattern": r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"},
 }
@@ -220,7 +220,7 @@ _ASCII_WORD: Final[dict[str, Any]] = {
 
 def _wire_type(field: Field) -> Any:
     if field.kind is Kind.TEXT:
-        form = (_ASCII_WORD if field.word else _ASCII_TEXT) if field.ascii else (_WORD if field.word else _TEXT)
+        form = (_ASCII_WORD if field.word else _ASCII_TEXT) if field.ascii else (_WORD if field.word else TEXT)
         return Annotated[str, Meta(min_length=1, max_length=field.longest, **form)]
     if field.kind is Kind.DECIMAL:
         return Annotated[str, Meta(pattern=_DECIMAL, description="a decimal number without exponent, as text")]
@@ -278,7 +278,7 @@ AnyAction: Final[Any] = Union[tuple(_action_form(action) for action in PUBLIC_AC
 _DECISION: Final[list[Any]] = [
     ("action", AnyAction),
     ("account", Id | UnsetType, UNSET),
-    ("target", Annotated[str, Meta(min_length=1, max_length=64, **_TEXT)] | UnsetType, UNSET),
+    ("target", Annotated[str, Meta(min_length=1, max_length=64, **TEXT)] | UnsetType, UNSET),
 ]
 AuthorizeForm: Final[Any] = _form("AuthorizeForm", _DECISION)
 RedeemForm: Final[Any] = _form(

@@ -49,7 +49,7 @@ def enrol(
         lines = bound_lines(environment, codes)
         if confirmed["legacy_keys"]:
             lines += ["", "Keys that existed before go on unchallenged; `leverlock key revoke` ends one:"]
-            lines += confirmed["legacy_keys"]
+            lines += [f"{key['id']}  {key['label']}" for key in confirmed["legacy_keys"]]
         tell(done, as_json=as_json, lines=lines)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -109,3 +110,52 @@ def revoke(
     """End a key at once, with every challenge and approval it asked for."""
     done = perform(load(config).settings, "key.revoke", account=account, key=key)
     tell(done, as_json=as_json, lines=[f"Key {key} is revoked."])
+
+
+@app.command("legacy-report")
+def legacy_report(
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Of one account; else of all.")] = None,
+    days: Annotated[int, typer.Option(help="How far back, 1 to 90.")] = 30,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show what would break if legacy keys were challenged today: what they did unchallenged, and how often."""
+    settings = load(config).settings
+    keys: list[dict[str, Any]] = []
+    after: str | None = ""
+    while after is not None:
+        page = perform(settings, "key.legacy_report", account=account, days=days, after=after)
+        keys += page["keys"]
+        after = page["next"]
+    rows = [
+        (
+            k["account"],
+            k["key"],
+            k["label"],
+            use["action"],
+            str(use["uses"]),
+            moment(use["last_at"]) if use["uses"] else "",
+        )
+        for k in keys
+        for use in k["uses"] or [{"action": "nothing", "uses": 0, "last_at": 0}]
+    ]
+    titles = ("account", "key", "label", "would have been asked for", "times", "last (UTC)")
+    tell({"days": days, "keys": keys}, as_json=as_json, lines=table(titles, rows, nothing="There are no legacy keys."))
+
+
+@app.command("legacy-end")
+def legacy_end(
+    on: Annotated[str, typer.Argument(help="Day on which it ends (2027-01-31, at 00:00 UTC), or `never`.")],
+    account: Annotated[str | None, typer.Option("--account", "-a", help="Of one account; else of all.")] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Set the day from which legacy keys are challenged like every other. Their owners are told, now and before it."""
+    try:
+        day = None if on == "never" else date.fromisoformat(on)
+    except ValueError:
+        raise CommandError(f"expected a day such as 2027-01-31, or never; got {on!r}", exit_code=Exit.USAGE) from None
+    at = None if day is None else int(datetime.combine(day, time(), UTC).timestamp() * 1000)
+    done = perform(load(config).settings, "key.legacy_end", at=at, account=account)
+    when = "have no date" if at is None else f"are challenged from {moment(at)} on"
+    tell(done, as_json=as_json, lines=[f"{done['keys']} legacy keys {when}."])

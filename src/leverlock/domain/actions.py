@@ -12,6 +12,7 @@ from typing import Final
 from leverlock.domain.account_actions import ACCOUNT
 from leverlock.domain.action import ActionType
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.key_actions import KEYS
 from leverlock.domain.movement_actions import MOVEMENTS, WALLET_OPEN
 from leverlock.domain.setting_actions import SETTINGS
 from leverlock.domain.trading_actions import TRADING
@@ -19,7 +20,9 @@ from leverlock.domain.trading_actions import TRADING
 # What is asked for by its own call, never by name: a venue judges the others.
 _OWN: Final = (*ACCOUNT, *WALLET_OPEN.values())
 
-PUBLIC_ACTIONS: Final[Mapping[str, ActionType]] = {action.name: action for action in (*TRADING, *SETTINGS, *MOVEMENTS)}
+PUBLIC_ACTIONS: Final[Mapping[str, ActionType]] = {
+    action.name: action for action in (*TRADING, *SETTINGS, *MOVEMENTS, *KEYS)
+}
 OWN_ACTIONS: Final = frozenset(action.name for action in _OWN)
 ACTIONS: Final[Mapping[str, ActionType]] = {**PUBLIC_ACTIONS, **{action.name: action for action in _OWN}}
 

@@ -96,6 +96,15 @@ def _loan(verb: str, fields: Mapping[str, str]) -> str:
     return f"{verb} {fields['amount']} {fields['asset']} on {account}"
 
 
+def _key(verb: str, fields: Mapping[str, str]) -> str:
+    named = "" if verb == "make" else f" {fields['key']}"
+    whence = f" from {fields['ips']}" if "ips" in fields else " from anywhere"
+    codes = ", codes with the call" if fields.get("otp_allowed") == "true" else ""
+    return (
+        f"{verb} API key{named} {json.dumps(fields['label'], ensure_ascii=False)} for {fields['scopes']}{whence}{codes}"
+    )
+
+
 _HEADLINES: Final[Mapping[str, Callable[[Mapping[str, str]], str]]] = {
     "futures.multi_assets.set": lambda f: f"switch multi-assets mode {_on(f['multi_assets'])}",
     "futures.delta_mode.set": lambda f: f"switch delta mode {_on(f['delta_mode'])}",
@@ -104,6 +113,8 @@ _HEADLINES: Final[Mapping[str, Callable[[Mapping[str, str]], str]]] = {
     "margin.borrow": partial(_loan, "borrow"),
     "margin.repay": partial(_loan, "repay"),
     **{f"{market}.withdraw": _withdrawal for market in MARKETS},
+    **{f"{environment}.api_key.create": partial(_key, "make") for environment in Environment},
+    **{f"{environment}.api_key.edit": partial(_key, "change") for environment in Environment},
     **{f"{market}.transfer_out": partial(_transfer, market) for market in MARKETS},
 }
 

@@ -47,6 +47,8 @@ class Gate:
             return False
         decision = decide(policy, action, standing)
         self._parts.meter.decision(decision.outcome.value, decision.why.value, action.type.name)
+        if decision.why is Why.LEGACY_KEY:
+            self._parts.spared.note(view.key, action.type.name, now_ms=self._parts.clock.now_ms())
         # What the policy leaves open on purpose is written down each time, so it takes the way through the store.
         return decision.outcome is Outcome.ALLOW and decision.why is not Why.UNSAFE_ALLOW
 
@@ -77,6 +79,8 @@ class Gate:
             await self._prove(key.account_id, key.principal, answer.challenge.challenge_id, code)
             answer = await parts.store.run(lambda tx: redeem_or_ask(tx, parts.world, intent=intent))
         if isinstance(answer, Allowed):
+            if answer.why is Why.LEGACY_KEY:
+                parts.spared.note(key, action.type.name, now_ms=parts.clock.now_ms())
             return None
         if isinstance(answer, Redeemed):
             return answer.challenge

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from leverlock.gateway.legacy_uses import LegacyUses
 from leverlock.gateway.venue import Venues
 from leverlock.ports import Clock, Store, World
 from leverlock.store.snapshot import Snapshot
@@ -28,3 +29,4 @@ class GatewayParts:
     venues: Venues
     meter: Meter
     public_base_urls: Mapping[str, str]
+    spared: LegacyUses = field(default_factory=LegacyUses)
