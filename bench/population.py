@@ -31,6 +31,7 @@ from leverlock.ports_security_keys import RelyingParty
 from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.sqlite import SqliteStore
+from leverlock.verifiers.host_statement import HostStatementVerifier
 from leverlock.verifiers.totp import TotpVerifier
 from leverlock.verifiers.webauthn import WebAuthnVerifier
 
@@ -105,6 +106,7 @@ class Deployment:
             entropy=entropy,
             totp=TotpVerifier(sealer, window=limits.totp_window),
             security_keys=WebAuthnVerifier(RelyingParty("localhost", "Leverlock", ())),
+            statements=HostStatementVerifier(audience="bench", limits=limits),
             issuer="Leverlock",
             approval_url="http://127.0.0.1/{challenge}",
         )

@@ -42,12 +42,14 @@ from leverlock.store.host import SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.snapshot import Snapshot
 from leverlock.store.sqlite import SqliteStore
+from leverlock.verifiers.host_statement import HostStatementVerifier
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
 from leverlock.verifiers.webauthn import WebAuthnVerifier
 from software_key import ORIGIN, RP_ID
 
 START_MS = 1_790_000_010_000  # ten seconds into a time step
+AUDIENCE = "https://leverlock.example"
 STEP_MS = 30_000
 PASSWORD = "correct horse battery staple"
 POLICIES = Path(__file__).parents[1] / "src" / "leverlock" / "policies"
@@ -264,6 +266,7 @@ class Deployment:
             entropy=entropy,
             totp=TotpVerifier(self.sealer, window=self.limits.totp_window),
             security_keys=WebAuthnVerifier(RelyingParty(RP_ID, "Acme", (ORIGIN,))),
+            statements=HostStatementVerifier(audience=AUDIENCE, limits=self.limits),
             issuer="Acme",
             approval_url="http://127.0.0.1:8741/challenges/{challenge}",
             sms=None if sms is None else sms(self.sealer),

@@ -51,6 +51,7 @@ from leverlock.ports_sms import SmsTerms
 from leverlock.store.host import SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.sqlite import SqliteStore
+from leverlock.verifiers.host_statement import HostStatementVerifier
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.sms_code import SmsCodeVerifier
 from leverlock.verifiers.totp import TotpVerifier
@@ -60,6 +61,7 @@ from software_key import HONEST, ORIGIN, RP_ID, SoftwareKey, Spoilt, decoded
 T = TypeVar("T")
 
 NOW_MS = 1_767_225_615_000  # 2026-01-01 00:00:15 UTC, the middle of a TOTP step
+AUDIENCE = "https://leverlock.example"
 STEP_MS = STEP_SECONDS * 1000
 PASSWORD = "correct horse battery staple"
 SOURCE = "192.0.2.1"
@@ -151,6 +153,7 @@ class Deployment:
             entropy=SystemEntropy(),
             totp=TotpVerifier(sealer, window=limits.totp_window),
             security_keys=WebAuthnVerifier(relying_party),
+            statements=HostStatementVerifier(audience=AUDIENCE, limits=limits),
             issuer="Leverlock",
             approval_url="http://127.0.0.1/approve/{challenge}",
             sms=SmsTerms(SmsCodeVerifier(sealer), "127.0.0.1") if sms else None,

@@ -48,6 +48,7 @@ from leverlock.store.sealing import Keyring, KeyringError, KeyringSealer
 from leverlock.store.snapshot import Snapshot
 from leverlock.store.sqlite import SqliteStore
 from leverlock.urls import approval_url, public_bases, public_url, reached_at
+from leverlock.verifiers.host_statement import HostStatementVerifier
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
 
@@ -131,6 +132,7 @@ def open_services(settings: Settings, *, api_url: str | None = None) -> Services
         entropy=entropy,
         totp=TotpVerifier(sealer, window=settings.limits.totp_window),
         security_keys=WebAuthnVerifier(relying_party(settings)),
+        statements=HostStatementVerifier(audience=api_url or public_url(settings, "api"), limits=settings.limits),
         issuer=settings.issuer,
         compact_issuer=settings.issuer_style == "compact",
         approval_url=approvals,

@@ -31,8 +31,9 @@ from typing import TypeVar
 
 from leverlock.app import accounts, enrol, sign_in
 from leverlock.app.ceremonies import Asking, open_for_challenge
-from leverlock.app.decide import Allowed, Asked, ask
+from leverlock.app.decide import Allowed, Asked
 from leverlock.app.enrol import Confirmed
+from leverlock.app.identity import ask_with_word
 from leverlock.app.policies import adopt
 from leverlock.app.proofs import Proof
 from leverlock.app.prove import Advanced, Approved, grant_of, prove
@@ -52,6 +53,7 @@ from leverlock.ports_security_keys import Assertion, RelyingParty
 from leverlock.store.host import SystemClock, SystemEntropy
 from leverlock.store.sealing import Keyring, KeyringSealer
 from leverlock.store.sqlite import SqliteStore
+from leverlock.verifiers.host_statement import HostStatementVerifier
 from leverlock.verifiers.otpauth import must_be_issuer, otpauth_uri, secret_text
 from leverlock.verifiers.password import PasswordHasher
 from leverlock.verifiers.totp import TotpVerifier
@@ -153,6 +155,7 @@ class Leverlock:
             entropy=entropy,
             totp=TotpVerifier(sealer, window=numbers.totp_window),
             security_keys=WebAuthnVerifier(relying_party or RelyingParty("localhost", issuer, ())),
+            statements=HostStatementVerifier(audience=PRINCIPAL, limits=numbers),
             issuer=issuer,
             approval_url="",
         )
@@ -185,12 +188,18 @@ class Leverlock:
         self.close()
 
     # -- the three calls ---------------------------------------------------------------------------------------------
-    def authorize(self, account_id: str, wanted: Action, *, target: str = "") -> Allowed | Asked | Granted:
+    def authorize(
+        self, account_id: str, wanted: Action, *, target: str = "", password_verified_at: int | None = None
+    ) -> Allowed | Asked | Granted:
         """May this action be executed? The same question twice is one challenge. Raises Refused.
 
         `Allowed`: execute. `Asked`: the owner has to answer `challenge` first; then ask again. `Granted`: redeem.
+        `password_verified_at`: the venue checked the password for this very action then (ms); at most 60 s ago.
         """
-        answer = self._run(lambda tx: ask(tx, self._world, intent=self._intent(account_id, wanted, target)))
+        intent, world = self._intent(account_id, wanted, target), self._world
+        answer = self._run(
+            lambda tx: ask_with_word(tx, world, intent=intent, password_verified_at=password_verified_at)
+        )
         if isinstance(answer, Asked) and answer.challenge.state is State.APPROVED:
             return Granted(answer.challenge, grant_of(self._world, answer.challenge))
         return answer

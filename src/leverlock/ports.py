@@ -32,7 +32,7 @@ from leverlock.domain.policy import Policy
 from leverlock.domain.requirement import ProofKind
 from leverlock.domain.totp import Match
 from leverlock.ports_desk import DeskTransaction
-from leverlock.ports_keys import KeyTransaction
+from leverlock.ports_keys import KeyTransaction, StatementVerifier
 from leverlock.ports_recovery import RecoveryTransaction
 from leverlock.ports_security_keys import SecurityKeyTransaction, SecurityKeyVerifier
 from leverlock.ports_sms import SmsTerms, SmsTransaction
@@ -138,6 +138,7 @@ class World:
     entropy: Entropy
     totp: CodeVerifier
     security_keys: SecurityKeyVerifier
+    statements: StatementVerifier
     issuer: str
     approval_url: str
     compact_issuer: bool = False  # "AcmeFutures" instead of "Acme Futures", for apps that stumble over the space
@@ -262,6 +263,13 @@ class Transaction(
         """One layer is proved: `given` holds from now on, and the challenge waits for the rest."""
         ...
 
+    def vouch_challenge(self, challenge: Challenge, *, given: frozenset[ProofKind]) -> bool:
+        """`given` holds by the host's word: no answer was charged, so none is taken back."""
+        ...
+
+    def approve_vouched(
+        self, challenge: Challenge, *, given: frozenset[ProofKind], grant_hash: bytes, grant_expires_at: int
+    ) -> bool: ...
     def spend_grant(self, challenge: Challenge) -> bool: ...
     def close_challenge(self, challenge: Challenge, *, to: State, because: str) -> bool: ...
     def overdue_accounts(self, *, limit: int) -> list[str]: ...

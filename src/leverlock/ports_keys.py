@@ -1,4 +1,4 @@
-"""The part of `ports.Transaction` that concerns keys: those we issue, those we hold, and what is sealed."""
+"""The part of the ports that concerns keys: those we issue, those we hold, a host's own, and what is sealed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,32 @@ from typing import Protocol
 
 from leverlock.domain.api_key import ApiKey, KeyState, LegacyUse, Upstream
 from leverlock.domain.authenticator import SealedSecret, StoredSecret
+from leverlock.domain.host_statement import HostStatement, IntegratorKey
 from leverlock.domain.key_terms import KeyTerms
+
+
+class StatementVerifier(Protocol):
+    """Checks what a host says about its own user (semantics 14). `audience` is whom a statement must be made for."""
+
+    @property
+    def audience(self) -> str: ...
+
+    def key_id(self, statement: str) -> str:
+        """The id of the key it names, unverified. Raises StatementBroken."""
+        ...
+
+    def verify(
+        self,
+        statement: str,
+        *,
+        key: IntegratorKey,
+        expected_issuer: str,
+        expected_subject: str,
+        expected_digest: str,
+        now_ms: int,
+    ) -> HostStatement:
+        """What it says, once signature, form, time and every expectation hold. Raises StatementBroken."""
+        ...
 
 
 class KeyTransaction(Protocol):
@@ -45,6 +70,16 @@ class KeyTransaction(Protocol):
     def integrator_of_token(self, token_hash: bytes) -> str | None: ...
     def integrators(self) -> list[tuple[str, str, bool]]: ...
     def revoke_integrator(self, integrator_id: str) -> bool: ...
+    def insert_integrator_key(self, key: IntegratorKey) -> bool:
+        """False where there is no such integrator, or it was revoked."""
+        ...
+
+    def integrator_key(self, key_id: str) -> IntegratorKey | None: ...
+    def integrator_keys(self) -> list[IntegratorKey]: ...
+    def remove_integrator_key(self, key_id: str) -> bool: ...
+    def burn_statement(self, account_id: str, mark: bytes, *, expires_at: int) -> bool:
+        """False where it was used before."""
+        ...
 
     # -- sealed secrets: key rotation --------------------------------------------------------------------------------
     def sealed_secrets(self, account_id: str, *, other_than: int) -> list[StoredSecret]:

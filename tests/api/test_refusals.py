@@ -323,7 +323,7 @@ def test_paths_have_one_spelling_and_unknown_ones_are_refused(deployment: Deploy
     ):
         assert owner.call("GET", path).problem == "no-such-path", path
     wrong = owner.call("PUT", "/v1/keys", {})
-    assert (wrong.status, wrong.problem, wrong.headers["allow"]) == (405, "method-not-allowed", "GET")
+    assert (wrong.status, wrong.problem, wrong.headers["allow"]) == (405, "method-not-allowed", "GET, POST")
 
 
 QUERIES = {"LoginQuery": b"login=nobody", "DocumentQuery": b"kind=identity"}
@@ -360,6 +360,11 @@ def test_an_unforeseen_failure_in_any_handler_says_nothing_but_its_number(
         "PolicyForm": {"text": (POLICIES / "literal.toml").read_text()},
         "SignInForm": {"login": owner.login, "password": PASSWORD},
         "CodeForm": {"code": "123456"},
+        "ConfirmForm": {"code": "123456"},
+        "CreateKeyForm": {"label": "bot"},
+        "EditKeyForm": {"label": "bot"},
+        "EndKeysForm": {"keys": [UNKNOWN_ID]},
+        "DigestForm": order(),
         "ProofForm": {"code": "123456"},
         "ProofsForm": {"challenges": [UNKNOWN_ID], "code": "123456"},
         "DenialForm": {"reason": "not_me"},

@@ -34,6 +34,7 @@ from leverlock.domain.actions import ACTIONS
 from leverlock.domain.audit import EventKind
 from leverlock.domain.challenge import Challenge, Denial, State
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.key_actions import KEY_CREATE, KEY_EDIT
 from leverlock.domain.movement_actions import MARGIN_BORROW, TRANSFER_OUT, WALLET_OPEN, WITHDRAW
 from leverlock.domain.policy_file import load_policy
 from leverlock.domain.setting_actions import ADL_SET, DELTA_MODE_SET, MULTI_ASSETS_SET, POSITION_MARGIN_CHANGE
@@ -62,6 +63,8 @@ SAMPLES: dict[str, Action] = {
         *(Action(row, {}) for row in (*LOGIN_BIND.values(), *PROTECTION_END.values(), *WALLET_OPEN.values())),
         *(parse(row, {"label": "blue"}) for row in SECURITY_KEY_ADD.values()),
         *(parse(row, NAMED_KEY) for row in (SECURITY_KEY_REMOVE, *SECURITY_KEY_GIVE_UP.values())),
+        *(parse(row, {"label": "bot", "scopes": "read"}) for row in KEY_CREATE.values()),
+        *(parse(row, {"key": "key_1", "label": "bot", "scopes": "read"}) for row in KEY_EDIT.values()),
         *(parse(row, {"asset": "USDT", "address": "0x1", "amount": "5"}) for row in WITHDRAW.values()),
         *(parse(row, {"asset": "USDT", "to": "spot", "amount": "5"}) for row in TRANSFER_OUT.values()),
         parse(MULTI_ASSETS_SET, {"multi_assets": "true"}, {"current_multi_assets": "false"}),

@@ -143,3 +143,38 @@ def test_calls_come_from_any_thread_and_a_code_serves_one_of_them(lock: Leverloc
     for thread in threads:
         thread.join(timeout=10)
     assert sorted(outcomes) == ["approved", "code_already_used", "code_already_used"]
+
+
+def key_page(label: str = "my bot") -> Any:
+    return action("futures.api_key.create", {"label": label, "scopes": "TRADE"})
+
+
+def test_the_venues_own_look_at_the_password_stands_for_it_and_for_nothing_else(lock: Leverlock) -> None:
+    """Identity told by the process itself: by argument, about one action, not older than a minute."""
+    trader = Trader(lock)
+    asked = lock.authorize(trader.account_id, key_page(), password_verified_at=NOW_MS - 60_000)
+    assert isinstance(asked, Asked)
+    assert asked.challenge.remaining.words() == ["totp"]
+    assert isinstance(lock.authorize(trader.account_id, order(), password_verified_at=NOW_MS), Asked)
+    lock.prove(trader.token, [asked.challenge.challenge_id], code=trader.code(0))
+    granted = lock.authorize(trader.account_id, key_page())
+    assert isinstance(granted, Granted)
+    lock.redeem(trader.account_id, key_page(), grant=granted.grant)
+
+
+def test_a_password_of_long_ago_or_of_a_time_to_come_stands_for_nothing(lock: Leverlock) -> None:
+    trader = Trader(lock)
+    for at in (NOW_MS - 60_001, NOW_MS + 5_001, 0):
+        with pytest.raises(Refused) as why:
+            lock.authorize(trader.account_id, key_page(), password_verified_at=at)
+        assert why.value.reason is Reason.STATEMENT_REFUSED
+    asked = lock.authorize(trader.account_id, key_page())
+    assert isinstance(asked, Asked)
+    assert asked.challenge.remaining.words() == ["password", "totp"]
+
+
+def test_where_nothing_else_is_asked_for_it_approves(lock: Leverlock) -> None:
+    account_id = lock.create_account("bob", PASSWORD)
+    granted = lock.authorize(account_id, key_page(), password_verified_at=NOW_MS)
+    assert isinstance(granted, Granted)
+    lock.redeem(account_id, key_page(), grant=granted.grant)

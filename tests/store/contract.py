@@ -21,6 +21,7 @@ from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.hold import Hold, HoldScope
+from leverlock.domain.host_statement import Algorithm, IntegratorKey
 from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.domain.limits import DAY, Limits
 from leverlock.domain.messages import Channel, Message
@@ -943,6 +944,93 @@ def legacy_uses(stage: Stage) -> None:
     stage.clock.tick(89 * DAY)
     stage.act("prune", limit=10)
     assert stage.read(lambda tx: tx.legacy_uses(ALICE, since=0)) == uses[:1]
+
+
+# -- what a host says ------------------------------------------------------------------------------------------------
+def host_key(number: int = 1, *, integrator: str = "int_1") -> IntegratorKey:
+    return IntegratorKey(f"ik_{number}", integrator, Algorithm.EDDSA, b"d" * 44, NOW_MS + number)
+
+
+def host(stage: Stage) -> None:
+    stage.act("insert_integrator", "int_1", name="venue", token_hash=b"t" * 32)
+    assert stage.act("insert_integrator_key", host_key())
+
+
+@act
+def insert_integrator_key(stage: Stage) -> None:
+    host(stage)
+    assert not stage.act("insert_integrator_key", host_key(2, integrator="int_none"))
+    stage.act("revoke_integrator", "int_1")
+    assert not stage.act("insert_integrator_key", host_key(3))
+
+
+@act
+def integrator_key(stage: Stage) -> None:
+    host(stage)
+    assert stage.read(lambda tx: tx.integrator_key("ik_1")) == host_key()
+    assert stage.read(lambda tx: tx.integrator_key("ik_2")) is None
+    stage.act("revoke_integrator", "int_1")
+    assert stage.read(lambda tx: tx.integrator_key("ik_1")) is None
+
+
+@act
+def integrator_keys(stage: Stage) -> None:
+    host(stage)
+    stage.act("insert_integrator_key", host_key(2))
+    stage.act("remove_integrator_key", "ik_1")
+    assert stage.read(lambda tx: tx.integrator_keys()) == [replace(host_key(), removed=True), host_key(2)]
+
+
+@act
+def remove_integrator_key(stage: Stage) -> None:
+    host(stage)
+    assert stage.act("remove_integrator_key", "ik_1")
+    assert not stage.act("remove_integrator_key", "ik_1")
+    found = stage.read(lambda tx: tx.integrator_key("ik_1"))
+    assert found is not None
+    assert found.removed
+
+
+@act
+def burn_statement(stage: Stage) -> None:
+    """Once for each account; what was used is remembered for a day after it ran out."""
+    used = {"expires_at": NOW_MS + 60_000}
+    assert stage.act("burn_statement", ALICE, b"m" * 32, **used)
+    assert not stage.act("burn_statement", ALICE, b"m" * 32, **used)
+    assert stage.act("burn_statement", BOB, b"m" * 32, **used)
+    stage.clock.tick(DAY + 60_000)
+    stage.act("prune", limit=10)
+    assert not stage.act("burn_statement", ALICE, b"m" * 32, **used)
+    stage.clock.tick(1)
+    stage.act("prune", limit=10)
+    assert stage.act("burn_statement", ALICE, b"m" * 32, **used)
+
+
+@act
+def vouch_challenge(stage: Stage) -> None:
+    """No answer was counted, so none is taken back; once, and never for what is overdue."""
+    asked = challenge()
+    stage.act("insert_challenge", asked, slots=(0, None))
+    password = frozenset({ProofKind.PASSWORD})
+    assert stage.act("vouch_challenge", asked, given=password)
+    assert not stage.act("vouch_challenge", asked, given=password)
+    found = stage.read(lambda tx: tx.challenge(ALICE, asked.challenge_id))
+    assert found is not None
+    assert (found.given, found.wrong_answers, found.state) == (password, 0, State.PENDING)
+    stage.clock.tick(300_000)
+    assert not stage.act("vouch_challenge", found, given=frozenset())
+
+
+@act
+def approve_vouched(stage: Stage) -> None:
+    asked = challenge()
+    stage.act("insert_challenge", asked, slots=(0, None))
+    grant = {"grant_hash": b"g" * 32, "grant_expires_at": NOW_MS + 60_000, "given": frozenset({ProofKind.PASSWORD})}
+    assert stage.act("approve_vouched", asked, **grant)
+    assert not stage.act("approve_vouched", asked, **grant)
+    found = stage.read(lambda tx: tx.challenge(ALICE, asked.challenge_id))
+    assert found is not None
+    assert (found.state, found.wrong_answers, found.grant_hash) == (State.APPROVED, 0, b"g" * 32)
 
 
 # -- sealed secrets ----------------------------------------------------------------------------------------------------

@@ -164,6 +164,15 @@ CREATE TABLE integrator (
   revoked INTEGER NOT NULL CHECK (revoked IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE integrator_key (
+  key_id TEXT PRIMARY KEY,
+  integrator_id TEXT NOT NULL,
+  algorithm TEXT NOT NULL CHECK (algorithm IN ('EdDSA', 'ES256')),
+  public_key BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  removed INTEGER NOT NULL CHECK (removed IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE legacy_use (
   account_id TEXT NOT NULL,
   key_id TEXT NOT NULL,
@@ -370,6 +379,13 @@ CREATE TABLE upstream (
   PRIMARY KEY (account_id, upstream_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE used_statement (
+  account_id TEXT NOT NULL,
+  mark BLOB NOT NULL CHECK (length(mark) = 32),  -- of the integrator and the statement's id
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (account_id, mark)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE wallet_access (
   account_id TEXT NOT NULL,
   session_id TEXT NOT NULL,
@@ -443,5 +459,7 @@ CREATE INDEX recovery_case_waiting ON recovery_case (ready_at) WHERE state = 'wa
 CREATE INDEX recovery_document_case ON recovery_document (case_id);
 
 CREATE INDEX sms_slot_age ON sms_slot (subject, at);
+
+CREATE INDEX used_statement_age ON used_statement (expires_at);
 
 CREATE INDEX wallet_access_age ON wallet_access (expires_at);

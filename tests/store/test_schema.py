@@ -18,7 +18,16 @@ from world import SettableClock
 RECORDED = Path(__file__).parent / "schema.sqlite.sql"
 
 # Directories and settings of the deployment: they belong to no single account.
-DIRECTORIES = {"setting", "login_name", "sign_in_try", "api_key_name", "credential_name", "integrator", "sms_slot"}
+DIRECTORIES = {
+    "setting",
+    "login_name",
+    "sign_in_try",
+    "api_key_name",
+    "credential_name",
+    "integrator",
+    "integrator_key",
+    "sms_slot",
+}
 # Appended in commit order; their numbers are the order of the whole trail and of the changes.
 SEQUENCES = {"audit_event", "change"}
 
@@ -173,6 +182,7 @@ WHOLE_TABLES = {
     *(f"versions_{table}" for table in SEALED),
     "upstreams",
     "integrators",
+    "integrator_keys",
     "operators",
     "draw_in_sign_in_tries",
     "prune_sign_in_tries",

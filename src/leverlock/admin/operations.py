@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from leverlock.admin import accounts, clock, keyring, keys, operators, sms, venues
+from leverlock.admin import accounts, clock, integrators, keyring, keys, operators, sms, venues
 from leverlock.admin.desk import Desk
 from leverlock.domain.errors import Reason, Refused
 
@@ -37,6 +37,9 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "integrator.create": Operation(accounts.CreateIntegrator, accounts.create_integrator),
     "integrator.list": Operation(accounts.Nothing, accounts.list_integrators),
     "integrator.revoke": Operation(accounts.RevokeIntegrator, accounts.revoke_integrator),
+    "integrator.key.add": Operation(integrators.AddKey, integrators.add_key),
+    "integrator.key.list": Operation(accounts.Nothing, integrators.list_keys),
+    "integrator.key.remove": Operation(integrators.RemoveKey, integrators.remove_key),
     "notice.set": Operation(accounts.SetNotice, accounts.set_notice),
     "notice.list": Operation(accounts.OfAccount, accounts.list_notices),
     "key.create": Operation(venues.CreateKey, venues.create_key),

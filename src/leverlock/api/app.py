@@ -9,23 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from leverlock.api import challenges, decisions, environments, keys, records, safeguards, sessions, sms, status
+from leverlock.api import challenges, decisions, environments, records, safeguards, sessions, sms, status
 from leverlock.api.desk_table import DESK, RECOVERY_CASES
 from leverlock.api.door import Door
 from leverlock.api.endpoint import ApiParts, Endpoint, Who
 from leverlock.api.environment_views import EnvironmentList, SmsView
-from leverlock.api.keys import (
-    ConfirmForm,
-    CreatedKeyView,
-    CreateKeyForm,
-    DaysQuery,
-    EditKeyForm,
-    EndKeysForm,
-    KeyList,
-    KeyView,
-    LegacyReport,
-    VenueList,
-)
+from leverlock.api.key_table import KEYS
+from leverlock.api.keys import ConfirmForm
 from leverlock.api.recovery_table import RECOVERY
 from leverlock.api.safeguards import ChangeList, ChangeView, WalletView
 from leverlock.api.security_key_table import SECURITY_KEYS
@@ -44,6 +34,7 @@ from leverlock.api.views import (
     ChallengeList,
     ChallengeView,
     ConfirmedView,
+    DigestView,
     EnrolmentView,
     OpenedSession,
     Proved,
@@ -57,6 +48,7 @@ from leverlock.api.wire import (
     CancelLinkForm,
     CodeForm,
     DenialForm,
+    DigestForm,
     ProofForm,
     ProofsForm,
     RedeemForm,
@@ -158,9 +150,15 @@ DECISIONS: Final = (
     Endpoint(
         method="POST", path="/v1/authorize", summary="May this action be executed?",
         who=Who.ASKER, body=AuthorizeForm, answer=AuthorizeView, remembered=True,
-        reasons=(R.UNKNOWN_ACTION, *_ASKING),
+        reasons=(R.UNKNOWN_ACTION, R.STATEMENT_REFUSED, *_ASKING),
         work=decisions.authorize, read=decisions.read_action, prepare=decisions.from_snapshot,
         tally=decisions.count_decision,
+    ),
+    Endpoint(
+        method="POST", path="/v1/digests", summary="Show the canonical form of an action and its digest",
+        who=Who.ASKER, body=DigestForm, answer=DigestView,
+        reasons=(R.UNKNOWN_ACTION,),
+        work=decisions.show_digest, read=decisions.read_action,
     ),
     Endpoint(
         method="POST", path="/v1/redeem", summary="Spend a grant for exactly this action, right before executing it",
@@ -270,48 +268,6 @@ SMS: Final = (
             work=sms.receive_receipt,
         )
         for method in ("GET", "POST")
-    ),
-)
-
-KEYS: Final = (
-    Endpoint(
-        method="GET", path="/v1/keys", summary="List the account's gateway keys",
-        who=Who.OWNER, answer=KeyList,
-        work=keys.list_keys,
-    ),
-    Endpoint(
-        method="POST", path="/v1/keys", summary="Make a gateway key; its secret comes once",
-        who=Who.OWNER, body=CreateKeyForm, answer=CreatedKeyView, status=201, secret=True, remembered=True,
-        reasons=(R.UNKNOWN_ID, R.CONFLICT, *_ASKING),
-        work=keys.make, read=keys.read_terms,
-    ),
-    Endpoint(
-        method="PATCH", path="/v1/keys/{id}", summary="Change what a gateway key may do, from where, and its name",
-        who=Who.OWNER, body=EditKeyForm, answer=KeyView, remembered=True,
-        reasons=(R.KEY_FROZEN, R.CONFLICT, *_ASKING),
-        work=keys.change, read=keys.read_terms,
-    ),
-    Endpoint(
-        method="DELETE", path="/v1/keys/{id}", summary="End a gateway key, and void all it asked for",
-        who=Who.OWNER, status=204, remembered=True,
-        reasons=(R.CONFLICT,),
-        work=keys.revoke,
-    ),
-    Endpoint(
-        method="POST", path="/v1/keys/ending", summary="End several gateway keys, all that are named or none",
-        who=Who.OWNER, body=EndKeysForm, answer=KeyList, remembered=True,
-        reasons=(R.UNKNOWN_ID, R.CONFLICT),
-        work=keys.end,
-    ),
-    Endpoint(
-        method="GET", path="/v1/keys/legacy-report", summary="Show what legacy keys are spared today",
-        who=Who.OWNER, query=DaysQuery, answer=LegacyReport,
-        work=keys.report,
-    ),
-    Endpoint(
-        method="GET", path="/v1/venues", summary="List the venue accounts that keys can reach",
-        who=Who.OWNER, answer=VenueList,
-        work=keys.list_venues,
     ),
 )
 

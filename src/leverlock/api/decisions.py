@@ -6,15 +6,18 @@ else is decided inside the transaction that writes its challenge.
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from leverlock.api.challenges import step_up
 from leverlock.api.endpoint import INTEGRATOR_TOKEN, ApiParts, Call, Caller, Result, must_be_id
-from leverlock.api.views import AuthorizeView, RedeemedView, View
+from leverlock.api.views import AuthorizeView, DigestView, RedeemedView, View
 from leverlock.api.wire import action_of, target_of
 from leverlock.app.accounts import integrator_hash
 from leverlock.app.decide import Allowed, ask
+from leverlock.app.identity import ask_with_statement
 from leverlock.app.prove import grant_of
 from leverlock.app.redeem import Voided, redeem
-from leverlock.domain.action import Intent
+from leverlock.domain.action import Intent, digest_of
 from leverlock.domain.challenge import State
 from leverlock.domain.errors import Reason, Refused
 from leverlock.domain.policy import Outcome, Why, decide
@@ -33,7 +36,7 @@ def read_action(call: Call) -> None:
 async def from_snapshot(parts: ApiParts, call: Call) -> View | None:
     """The answer to an integrator's ordinary request, or None where the store has to decide (B88)."""
     named = call.account_named
-    if not call.token.startswith(INTEGRATOR_TOKEN) or named is None:
+    if not call.token.startswith(INTEGRATOR_TOKEN) or named is None or call.body.statement is not UNSET:
         return None
     assert call.action is not None
     await parts.snapshot.integrator(integrator_hash(call.token))
@@ -52,7 +55,11 @@ async def from_snapshot(parts: ApiParts, call: Call) -> View | None:
 
 
 def authorize(tx: Transaction, world: World, caller: Caller, call: Call) -> AuthorizeView | Refused:
-    answer = ask(tx, world, intent=_intent(caller, call))
+    intent, statement = _intent(caller, call), call.body.statement
+    if statement is UNSET:
+        answer = ask(tx, world, intent=intent)
+    else:
+        answer = ask_with_statement(tx, world, intent=intent, statement=statement)
     if isinstance(answer, Allowed):
         return AuthorizeView(ALLOW, answer.why.value)
     challenge = answer.challenge
@@ -64,6 +71,12 @@ def authorize(tx: Transaction, world: World, caller: Caller, call: Call) -> Auth
         grant=grant_of(world, challenge),
         grant_expires_at=challenge.grant_expires_at,
     )
+
+
+def show_digest(_tx: Transaction, _world: World, caller: Caller, call: Call) -> DigestView:
+    """The canonical form of what is asked and its digest, for who signs a statement about it. Nothing is kept."""
+    canonical = _intent(caller, call).canonical()
+    return DigestView(digest_of(canonical).hex(), canonical.decode())
 
 
 def redeem_grant(tx: Transaction, world: World, caller: Caller, call: Call) -> RedeemedView | Refused:

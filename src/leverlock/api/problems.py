@@ -86,6 +86,7 @@ PROBLEMS: Final[Mapping[Reason | Edge, Row]] = {
         409, "Facts changed", "The venue's facts changed after the approval. It is void; ask again.", True
     ),
     Reason.FACTS_UNKNOWN: Row(409, "Facts unknown", "Read the facts of this action from the venue and send them."),
+    Reason.STATEMENT_REFUSED: Row(403, "Statement refused", "What the host says about its user does not hold."),
     Reason.CANNOT_GROUP: Row(422, "Cannot be answered together", "These challenges need a code each."),
     Reason.PROOF_MISSING: Row(422, "Proof missing", "Send everything that the challenge requires, in one answer."),
     Reason.PROOF_NOT_ACCEPTED: Row(422, "Proof not accepted", "Send what the challenge requires and nothing else."),

@@ -142,6 +142,13 @@ class AuthorizeView(View):
         return msgspec.structs.replace(self, grant=UNSET)
 
 
+class DigestView(View):
+    """`digest` is the SHA-256 of `canonical`, RFC 8785 JSON of strings: what a challenge is bound to."""
+
+    digest: Hash
+    canonical: str
+
+
 class RedeemedView(View):
     """The grant is spent: execute now, once. Trouble afterwards never brings it back (B45)."""
 

@@ -280,7 +280,15 @@ _DECISION: Final[list[Any]] = [
     ("account", Id | UnsetType, UNSET),
     ("target", Annotated[str, Meta(min_length=1, max_length=64, **TEXT)] | UnsetType, UNSET),
 ]
-AuthorizeForm: Final[Any] = _form("AuthorizeForm", _DECISION)
+_STATEMENT: Final[dict[str, Any]] = {
+    "description": "what the integrator says about its user, signed (docs/how-to/integrate.md)",
+    "extra_json_schema": {"pattern": r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"},
+}
+DigestForm: Final[Any] = _form("DigestForm", _DECISION)
+AuthorizeForm: Final[Any] = _form(
+    "AuthorizeForm",
+    [*_DECISION, ("statement", Annotated[str, Meta(min_length=1, max_length=4096, **_STATEMENT)] | UnsetType, UNSET)],
+)
 RedeemForm: Final[Any] = _form(
     "RedeemForm", [*_DECISION, ("grant", Annotated[str, Meta(min_length=1, max_length=128)])]
 )

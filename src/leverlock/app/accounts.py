@@ -10,6 +10,7 @@ from leverlock.app.notices import notify
 from leverlock.domain.account import SYSTEM_ACCOUNT, AccountState
 from leverlock.domain.audit import AuditEvent, EventKind
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.host_statement import Algorithm, IntegratorKey
 from leverlock.domain.ids import ID_BYTES, TOKEN_BYTES, make_id, text_of
 from leverlock.domain.messages import Address, AddressState, Channel
 from leverlock.ports import Transaction, World
@@ -93,6 +94,28 @@ def revoke_integrator(tx: Transaction, *, integrator_id: str, by: str) -> None:
         raise Refused(Reason.UNKNOWN_ID, "no such integrator")
     tx.note_change(SYSTEM_ACCOUNT)
     tx.record(AuditEvent(EventKind.INTEGRATOR_REVOKED, by, {"integrator": integrator_id}))
+
+
+def add_integrator_key(
+    tx: Transaction, world: World, *, integrator_id: str, algorithm: Algorithm, public_key: bytes, by: str
+) -> IntegratorKey:
+    """Let a host sign statements about its users with this key. Raises Refused(UNKNOWN_ID)."""
+    key_id = make_id("ik", world.entropy.bytes(ID_BYTES))
+    tx.lock_account(SYSTEM_ACCOUNT)
+    key = IntegratorKey(key_id, integrator_id, algorithm, public_key, tx.now)
+    if not tx.insert_integrator_key(key):
+        raise Refused(Reason.UNKNOWN_ID, "no such integrator")
+    details = {"integrator": integrator_id, "key": key_id, "algorithm": algorithm.value}
+    tx.record(AuditEvent(EventKind.INTEGRATOR_KEY_ADDED, by, details))
+    return key
+
+
+def remove_integrator_key(tx: Transaction, *, key_id: str, by: str) -> None:
+    """Accept nothing more that is signed with this key. Raises Refused(UNKNOWN_ID)."""
+    tx.lock_account(SYSTEM_ACCOUNT)
+    if not tx.remove_integrator_key(key_id):
+        raise Refused(Reason.UNKNOWN_ID, "no such key")
+    tx.record(AuditEvent(EventKind.INTEGRATOR_KEY_REMOVED, by, {"key": key_id}))
 
 
 def integrator(tx: Transaction, *, token: str) -> str:

@@ -43,8 +43,10 @@ class Asked:
     new: bool = False
 
 
-def ask(tx: Transaction, world: World, *, intent: Intent) -> Allowed | Asked:
+def ask(tx: Transaction, world: World, *, intent: Intent, told: frozenset[ProofKind] = frozenset()) -> Allowed | Asked:
     """Allow the action, or have its owner asked: the same intent twice is one challenge, one ring.
+
+    `told` is what the host vouches for; `identity` alone passes it, once that holds.
 
     What the owner denied is not asked again while that challenge would have lived: he is not to be tired out.
     Raises Refused: ACCOUNT_LOCKED, KEY_REVOKED, KEY_FROZEN, POLICY_CHANGED, ENROLMENT_REQUIRED, NO_USABLE_FACTOR,
@@ -66,7 +68,7 @@ def ask(tx: Transaction, world: World, *, intent: Intent) -> Allowed | Asked:
     denied = tx.denied_until(intent.account_id, principal=intent.principal, digest=digest)
     if denied is not None:
         raise Refused(Reason.DENIED, retry_after_ms=denied - tx.now)
-    return Asked(_create(tx, world, intent=intent, digest=digest, decision=decision), new=True)
+    return Asked(_create(tx, world, intent=intent, digest=digest, decision=decision, told=told), new=True)
 
 
 def judge(tx: Transaction, world: World, *, intent: Intent) -> Decision:
@@ -146,7 +148,15 @@ def current(tx: Transaction, world: World, *, intent: Intent, digest: bytes) -> 
     return live
 
 
-def _create(tx: Transaction, world: World, *, intent: Intent, digest: bytes, decision: Decision) -> Challenge:
+def _create(
+    tx: Transaction,
+    world: World,
+    *,
+    intent: Intent,
+    digest: bytes,
+    decision: Decision,
+    told: frozenset[ProofKind],
+) -> Challenge:
     assert decision.requirement is not None
     action = intent.action
     challenge = Challenge(
@@ -164,7 +174,7 @@ def _create(tx: Transaction, world: World, *, intent: Intent, digest: bytes, dec
         state=State.PENDING,
         created_at=tx.now,
         expires_at=tx.now + world.limits.challenge_life_ms,
-        given=_given(tx, intent, decision.requirement),
+        given=_given(tx, intent, decision.requirement) | (told & decision.requirement.proofs),
     )
     for overdue in tx.live_challenges(intent.account_id):
         if overdue.state_at(tx.now) is State.EXPIRED:
@@ -188,7 +198,8 @@ def _create(tx: Transaction, world: World, *, intent: Intent, digest: bytes, dec
             },
         )
     )
-    ring(tx, world, challenge)
+    if challenge.remaining.proofs:
+        ring(tx, world, challenge)
     return challenge
 
 

@@ -7,7 +7,7 @@ answered, does it. Ending is free of a code: it can only make things safer.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,9 +17,12 @@ from leverlock.app.consent import consent
 from leverlock.app.decide import Asked
 from leverlock.app.notices import notify
 from leverlock.domain.account import Session
+from leverlock.domain.action import ActionType
 from leverlock.domain.api_key import ApiKey, KeyAlgorithm, KeyState
 from leverlock.domain.audit import AuditEvent, EventKind
+from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason, Refused
+from leverlock.domain.hold import HoldScope
 from leverlock.domain.key_actions import KEY_CREATE, KEY_EDIT, bound_terms, voucher_of
 from leverlock.domain.key_terms import KeyTerms, Scope
 from leverlock.ports import Transaction, World
@@ -64,7 +67,7 @@ def make_key(
     fields = {**bound_terms(terms), "venue": upstream_id, "algorithm": algorithm.value}
     if public_key is not None:
         fields["public_key"] = base64.b64encode(public_key).decode()
-    action = voucher_of(KEY_CREATE, terms.scopes, on=tx.protections(account_id))
+    action = _voucher(tx, account_id, KEY_CREATE, terms.scopes)
     asked = consent(tx, world, session=session, action=action, fields=fields)
     if asked is not None:
         return asked
@@ -92,7 +95,7 @@ def change_key(tx: Transaction, world: World, *, session: Session, key_id: str, 
         raise Refused(Reason.KEY_FROZEN)
     terms = change.applied(key.terms)
     terms.must_hold_together()
-    action = voucher_of(KEY_EDIT, key.scopes | terms.scopes, on=tx.protections(account_id))
+    action = _voucher(tx, account_id, KEY_EDIT, key.scopes | terms.scopes)
     asked = consent(tx, world, session=session, action=action, fields={"key": key_id, **bound_terms(terms)})
     if asked is not None:
         return asked
@@ -119,6 +122,13 @@ def must_be_live(tx: Transaction, account_id: str, key_ids: Sequence[str]) -> No
         raise Refused(Reason.MALFORMED, "each key is named once", field="$.end_keys")
     for key_id in key_ids:
         _live(tx, account_id, key_id)
+
+
+def _voucher(
+    tx: Transaction, account_id: str, rows: Mapping[Environment, ActionType], scopes: frozenset[Scope]
+) -> ActionType:
+    new = {hold.environment for hold in tx.holds(account_id) if hold.scope is HoldScope.VOUCHING}
+    return voucher_of(rows, scopes, on=tx.protections(account_id), new=new)
 
 
 def _live(tx: Transaction, account_id: str, key_id: str) -> ApiKey:

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     ACTION_MISMATCH = "action_mismatch"
     FACTS_CHANGED = "facts_changed"
     FACTS_UNKNOWN = "facts_unknown"
+    STATEMENT_REFUSED = "statement_refused"
     CANNOT_GROUP = "cannot_group"
     PROOF_MISSING = "proof_missing"
     PROOF_NOT_ACCEPTED = "proof_not_accepted"

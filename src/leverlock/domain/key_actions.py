@@ -65,16 +65,24 @@ _GUARDS_MOST: Final = (Environment.FUTURES, Environment.MARGIN, Environment.SPOT
 
 
 def voucher_of(
-    rows: Mapping[Environment, ActionType], scopes: Collection[Scope], *, on: Collection[Environment]
+    rows: Mapping[Environment, ActionType],
+    scopes: Collection[Scope],
+    *,
+    on: Collection[Environment],
+    new: Collection[Environment] = (),
 ) -> ActionType:
     """The row whose factor speaks for a key with these scopes: of the markets it reaches the first that is on.
+
+    One whose factor is `new`, bound by the password alone, speaks only where no older one does (ADR 0018).
 
     Where none is on, it is the first that it reaches, which then asks for the password alone (semantics 11). A key
     that may only read reaches none: the login's factor speaks for it, or the password alone.
     """
     reached = {market for scope in scopes for market in _MARKETS_OF[scope]}
-    order = [market for market in _GUARDS_MOST if market in reached]
-    return rows[next((market for market in order if market in on), order[0] if order else Environment.LOGIN)]
+    order: list[Environment] = [market for market in _GUARDS_MOST if market in reached]
+    able = [market for market in order if market in on]
+    trusted = [market for market in able if market not in new] or able or order or [Environment.LOGIN]
+    return rows[trusted[0]]
 
 
 def bound_terms(terms: KeyTerms) -> dict[str, str]:

@@ -61,6 +61,7 @@ class Limits:
     policy_wait_ms: int = 1 * DAY
     ceremony_life_ms: int = 2 * MINUTE
     security_key_wait_ms: int = 1 * DAY
+    statement_life_ms: int = 60 * SECOND
     leverage_fresh_ms: int = 5 * SECOND
     session_idle_ms: int = 15 * MINUTE
     session_absolute_ms: int = 12 * HOUR
@@ -162,6 +163,7 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "policy_wait_ms": (1 * DAY, 14 * DAY, "semantics 9: 24 h"),
     "ceremony_life_ms": (30 * SECOND, 5 * MINUTE, "NIST SP 800-63B-4 section 3.1.6.2"),
     "security_key_wait_ms": (1 * DAY, 7 * DAY, "semantics 3"),
+    "statement_life_ms": (5 * SECOND, 60 * SECOND, "semantics 14"),
     "leverage_fresh_ms": (500, 5 * SECOND, "semantics 2"),
     "session_idle_ms": (1 * MINUTE, 1 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),
     "session_absolute_ms": (5 * MINUTE, 24 * HOUR, "NIST SP 800-63B-4 section 2.2.3"),

@@ -98,6 +98,17 @@ class ChallengeActs(UnitOfWork):
         parameters = {**_named(challenge), "before": _words(challenge.given), "after": _words(given), "now": self.now}
         return self._cursor.write("advance_challenge", parameters) == 1
 
+    def vouch_challenge(self, challenge: Challenge, *, given: frozenset[ProofKind]) -> bool:
+        parameters = {**_named(challenge), "before": _words(challenge.given), "after": _words(given), "now": self.now}
+        return self._cursor.write("vouch_challenge", parameters) == 1
+
+    def approve_vouched(
+        self, challenge: Challenge, *, given: frozenset[ProofKind], grant_hash: bytes, grant_expires_at: int
+    ) -> bool:
+        parameters = {**_named(challenge), "before": _words(challenge.given), "after": _words(given), "now": self.now}
+        minted = {"grant_hash": grant_hash, "grant_expires_at": grant_expires_at}
+        return self._cursor.write("approve_vouched", {**parameters, **minted}) == 1
+
     def spend_grant(self, challenge: Challenge) -> bool:
         return self._cursor.write("spend_grant", {**_named(challenge), "now": self.now}) == 1
 

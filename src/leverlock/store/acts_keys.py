@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from leverlock.domain.api_key import ApiKey, KeyState, LegacyUse, Upstream
+from leverlock.domain.host_statement import IntegratorKey
 from leverlock.domain.key_terms import KeyTerms
 from leverlock.domain.limits import DAY
 from leverlock.store import rows
@@ -145,6 +146,30 @@ class KeyActs(UnitOfWork):
 
     def integrators(self) -> list[tuple[str, str, bool]]:
         return [(row[0], row[1], bool(row[2])) for row in self._cursor.all("integrators", {})]
+
+    def insert_integrator_key(self, key: IntegratorKey) -> bool:
+        parameters = {
+            "key_id": key.key_id,
+            "integrator_id": key.integrator_id,
+            "algorithm": key.algorithm.value,
+            "public_key": key.public_key,
+            "created_at": key.created_at,
+        }
+        return self._cursor.write("insert_integrator_key", parameters) == 1
+
+    def integrator_key(self, key_id: str) -> IntegratorKey | None:
+        row = self._cursor.one("integrator_key", {"key_id": key_id})
+        return None if row is None else rows.integrator_key(row)
+
+    def integrator_keys(self) -> list[IntegratorKey]:
+        return [rows.integrator_key(row) for row in self._cursor.all("integrator_keys", {})]
+
+    def remove_integrator_key(self, key_id: str) -> bool:
+        return self._cursor.write("remove_integrator_key", {"key_id": key_id}) == 1
+
+    def burn_statement(self, account_id: str, mark: bytes, *, expires_at: int) -> bool:
+        parameters = {"account_id": account_id, "mark": mark, "expires_at": expires_at}
+        return self._cursor.write("burn_statement", parameters) == 1
 
     def revoke_integrator(self, integrator_id: str) -> bool:
         return self._cursor.write("revoke_integrator", {"integrator_id": integrator_id}) == 1

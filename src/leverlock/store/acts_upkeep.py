@@ -20,6 +20,7 @@ LEGACY_USES_KEPT_MS = 90 * DAY
 RESET_LINKS_KEPT_MS = 7 * DAY  # as long as any window in which they are counted
 SMS_CODES_KEPT_MS = 1 * HOUR
 SMS_SLOTS_KEPT_MS = 30 * DAY  # the longest window that settings allow
+STATEMENTS_KEPT_MS = 1 * DAY  # after they ran out, which is a minute after they were made
 
 
 class UpkeepActs(UnitOfWork):
@@ -139,5 +140,6 @@ class UpkeepActs(UnitOfWork):
             "prune_legacy_uses": LEGACY_USES_KEPT_MS,
             "prune_sms_codes": SMS_CODES_KEPT_MS,
             "prune_sms_slots": SMS_SLOTS_KEPT_MS,
+            "prune_statements": STATEMENTS_KEPT_MS,
         }
         return sum(self._cursor.write(name, {"before": self.now - kept, "limit": limit}) for name, kept in ages.items())

@@ -1,7 +1,6 @@
 -- Every statement, by name, for SQLite, in chapters; `store/acts_*.py` give them their types.
 -- Whatever is used once is consumed by one conditional write (marked ONCE): its row count says who got it.
 
-
 -- === the account's lock, its budget and its chain ====================================================================
 
 -- name: lock_account
@@ -17,7 +16,6 @@ WHERE account_id = :account_id AND chain_seq = :chain_seq_before;
 -- name: insert_event
 INSERT INTO audit_event (account_id, seq, at, kind, body, hash)
 VALUES (:account_id, :seq, :at, :kind, :body, :hash);
-
 
 -- === accounts ========================================================================================================
 
@@ -53,7 +51,6 @@ SELECT language FROM account_language WHERE account_id = :account_id;
 INSERT INTO account_language (account_id, language) VALUES (:account_id, :language)
 ON CONFLICT (account_id) DO UPDATE SET language = excluded.language
 WHERE account_language.language <> excluded.language;
-
 
 -- === signing in, and sessions ========================================================================================
 
@@ -106,7 +103,6 @@ UPDATE session SET state = 'ended'
 WHERE account_id = :account_id AND session_id <> :keep AND state <> 'ended'
 RETURNING session_id;
 
-
 -- === protection ======================================================================================================
 
 -- name: protections
@@ -125,7 +121,6 @@ WHERE protection.ended_at IS NOT NULL;
 -- ONCE: it is switched off, a day after it was asked for.
 UPDATE protection SET ended_at = :now
 WHERE account_id = :account_id AND environment = :environment AND ended_at IS NULL;
-
 
 -- === opened wallets, holds, changes that wait ========================================================================
 
@@ -173,7 +168,6 @@ WHERE account_id = :account_id AND change_id = :change_id AND state = 'waiting';
 -- ONCE: its day is over, and nobody stopped it.
 UPDATE pending_change SET state = 'done'
 WHERE account_id = :account_id AND change_id = :change_id AND state = 'waiting' AND due_at <= :now;
-
 
 -- === authenticators ==================================================================================================
 
@@ -245,7 +239,6 @@ RETURNING state;
 -- ONCE: a time step is accepted; a slow writer can never lower it. Success forgives the wrong answers before it.
 UPDATE authenticator SET last_step = :step, streak = 0, blocked_until = 0
 WHERE account_id = :account_id AND authenticator_id = :authenticator_id AND state = 'active' AND last_step < :step;
-
 
 -- === numbers, the codes sent to them, and what caps the sending ======================================================
 
@@ -325,7 +318,6 @@ SELECT count(*) AS taken FROM sms_slot WHERE subject = :subject AND at > :since;
 -- name: draw_in_sms_slots
 UPDATE sms_slot SET at = :now WHERE at > :now;
 
-
 -- === security keys and their ceremonies ==============================================================================
 
 -- name: security_keys
@@ -374,7 +366,6 @@ ON CONFLICT (account_id, session_id, purpose, subject) DO UPDATE SET
 DELETE FROM ceremony
 WHERE account_id = :account_id AND session_id = :session_id AND purpose = :purpose AND subject = :subject
 RETURNING account_id, session_id, purpose, subject, challenge, expires_at, label;
-
 
 -- === ways back: codes, the right to bind anew, links =================================================================
 
@@ -425,7 +416,6 @@ WHERE account_id = :account_id AND token_hash = :token_hash AND state = 'open' A
 -- name: void_reset_links
 UPDATE reset_link SET state = 'spent' WHERE account_id = :account_id AND state = 'open';
 
-
 -- === where an owner is rung and told =================================================================================
 
 -- name: addresses
@@ -451,7 +441,6 @@ WHERE account_id = :account_id AND address_id = :address_id AND code_hash = :cod
 -- ONCE: it leaves, and is told of security events for a while more.
 UPDATE address SET state = 'leaving', until = :until
 WHERE account_id = :account_id AND address_id = :address_id AND state = 'serving';
-
 
 -- === challenges and grants ===========================================================================================
 
@@ -528,6 +517,18 @@ UPDATE challenge SET given = :after, wrong_answers = wrong_answers - 1
 WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending' AND given = :before
   AND expires_at > :now;
 
+-- name: vouch_challenge
+-- ONCE: the host's word stands for a proof, and the challenge waits for the rest.
+UPDATE challenge SET given = :after
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending' AND given = :before
+  AND expires_at > :now;
+
+-- name: approve_vouched
+-- ONCE: the host's word was all that was asked for.
+UPDATE challenge SET state = 'approved', given = :after, grant_hash = :grant_hash, grant_expires_at = :grant_expires_at
+WHERE account_id = :account_id AND challenge_id = :challenge_id AND state = 'pending' AND given = :before
+  AND expires_at > :now;
+
 -- name: spend_grant
 -- ONCE: approved becomes consumed, before anything is executed.
 UPDATE challenge SET state = 'consumed'
@@ -545,7 +546,6 @@ SELECT account_id FROM challenge WHERE state = 'approved' AND grant_expires_at <
 UNION
 SELECT account_id FROM pending_change WHERE state = 'waiting' AND due_at <= :now
 LIMIT :limit;
-
 
 -- === upstream accounts ===============================================================================================
 
@@ -576,7 +576,6 @@ FROM upstream ORDER BY created_at, upstream_id;
 -- The sealed key is overwritten with it: what is removed cannot be used again.
 UPDATE upstream SET removed = 1, nonce = zeroblob(0), ciphertext = zeroblob(0)
 WHERE account_id = :account_id AND upstream_id = :upstream_id AND removed = 0;
-
 
 -- === API keys, legacy keys ===========================================================================================
 
@@ -655,8 +654,30 @@ ON CONFLICT (account_id, key_id, action, day) DO UPDATE SET
 SELECT key_id, action, sum(uses) AS uses, max(last_at) AS last_at FROM legacy_use
 WHERE account_id = :account_id AND day >= :since GROUP BY key_id, action ORDER BY key_id, action;
 
+-- === integrators ==============================================================================================
+=======
+-- name: insert_integrator_key
+INSERT INTO integrator_key (key_id, integrator_id, algorithm, public_key, created_at, removed)
+SELECT :key_id, integrator_id, :algorithm, :public_key, :created_at, 0
+FROM integrator WHERE integrator_id = :integrator_id AND revoked = 0;
 
--- === integrators =====================================================================================================
+-- name: integrator_key
+-- A key of an integrator that was revoked is none.
+SELECT k.key_id, k.integrator_id, k.algorithm, k.public_key, k.created_at, k.removed
+FROM integrator_key k JOIN integrator i ON i.integrator_id = k.integrator_id
+WHERE k.key_id = :key_id AND i.revoked = 0;
+
+-- name: integrator_keys
+SELECT key_id, integrator_id, algorithm, public_key, created_at, removed
+FROM integrator_key ORDER BY created_at, key_id;
+
+-- name: remove_integrator_key
+UPDATE integrator_key SET removed = 1 WHERE key_id = :key_id AND removed = 0;
+
+-- name: burn_statement
+-- ONCE: a host's statement is used.
+INSERT INTO used_statement (account_id, mark, expires_at) VALUES (:account_id, :mark, :expires_at)
+ON CONFLICT DO NOTHING;
 
 -- name: insert_integrator
 INSERT INTO integrator (integrator_id, name, token_hash, created_at, revoked)
@@ -670,7 +691,6 @@ SELECT integrator_id, name, revoked FROM integrator ORDER BY created_at, integra
 
 -- name: revoke_integrator
 UPDATE integrator SET revoked = 1 WHERE integrator_id = :integrator_id AND revoked = 0;
-
 
 -- === operators =======================================================================================================
 
@@ -692,7 +712,6 @@ FROM operator o JOIN account a ON a.account_id = o.account_id WHERE o.account_id
 -- name: operators
 SELECT o.account_id, a.login, o.role, o.since, a.state
 FROM operator o JOIN account a ON a.account_id = o.account_id ORDER BY o.since, o.account_id;
-
 
 -- === recovery cases and their documents ==============================================================================
 
@@ -798,7 +817,6 @@ SELECT document_id FROM recovery_document WHERE case_id = :case_id;
 DELETE FROM recovery_document WHERE account_id = :account_id AND case_id = :case_id
 RETURNING document_id;
 
-
 -- === proposals =======================================================================================================
 
 -- name: insert_proposal
@@ -859,7 +877,6 @@ SELECT DISTINCT account_id FROM protection
 WHERE account_id > :after AND ended_at IS NULL AND instr(' ' || :environments || ' ', ' ' || environment || ' ') > 0
 ORDER BY account_id LIMIT :limit;
 
-
 -- === sealed secrets: the rotation of the key =========================================================================
 
 -- name: sealed_authenticator
@@ -911,7 +928,6 @@ WHERE account_id = :account_id AND case_id = :row_id AND key_version = :version_
 -- name: versions_recovery_case
 SELECT key_version, count(*) FROM recovery_case WHERE key_version IS NOT NULL GROUP BY key_version;
 
-
 -- === the outbox ======================================================================================================
 
 -- name: put_message
@@ -934,7 +950,6 @@ WHERE account_id = :account_id AND message_id = :message_id;
 -- name: hasten_messages
 UPDATE outbox SET next_at = :now WHERE account_id = :account_id AND next_at > :now;
 
-
 -- === repeated calls ==================================================================================================
 
 -- name: claim_idempotency
@@ -949,7 +964,6 @@ WHERE account_id = :account_id AND principal = :principal AND key = :key;
 -- name: store_answer
 UPDATE idempotency SET answer = :answer
 WHERE account_id = :account_id AND principal = :principal AND key = :key AND answer IS NULL;
-
 
 -- === the audit trail =================================================================================================
 
@@ -972,7 +986,6 @@ ORDER BY e.account_id;
 -- name: lift_events
 UPDATE audit_event SET event_no = event_no + :by WHERE event_no > :above;
 
-
 -- === what snapshots follow ===========================================================================================
 
 -- name: note_change
@@ -983,7 +996,6 @@ SELECT coalesce(max(change_no), 0) AS change_no FROM change;
 
 -- name: changes
 SELECT change_no, account_id FROM change WHERE change_no > :after ORDER BY change_no;
-
 
 -- === settings of the deployment, and the latest time that was seen ===================================================
 
@@ -1008,7 +1020,6 @@ UPDATE setting SET value = :now WHERE name = 'high_water_ms';
 -- name: raise_high_water
 UPDATE setting SET value = :now WHERE name = 'high_water_ms' AND CAST(value AS INTEGER) < CAST(:now AS INTEGER);
 
-
 -- === pruning =========================================================================================================
 
 -- name: prune_idempotency
@@ -1024,6 +1035,11 @@ DELETE FROM sign_in_try WHERE subject IN (SELECT subject FROM sign_in_try WHERE 
 -- name: prune_wallet_access
 DELETE FROM wallet_access WHERE (account_id, session_id, environment) IN
   (SELECT account_id, session_id, environment FROM wallet_access WHERE expires_at < :before LIMIT :limit);
+
+-- name: prune_statements
+-- What has run out is refused for its time; until well after that its mark stays.
+DELETE FROM used_statement WHERE (account_id, mark) IN
+  (SELECT account_id, mark FROM used_statement WHERE expires_at < :before LIMIT :limit);
 
 -- name: prune_legacy_uses
 DELETE FROM legacy_use WHERE (account_id, key_id, action, day) IN

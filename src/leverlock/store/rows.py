@@ -16,6 +16,7 @@ from leverlock.domain.authenticator import Authenticator, AuthenticatorKind, Aut
 from leverlock.domain.challenge import Challenge, State
 from leverlock.domain.environment import Environment
 from leverlock.domain.hold import Hold, HoldScope
+from leverlock.domain.host_statement import Algorithm, IntegratorKey
 from leverlock.domain.key_terms import Scope
 from leverlock.domain.messages import Address, AddressState, Channel, Message
 from leverlock.domain.pending_change import ChangeKind, ChangeState, PendingChange
@@ -169,6 +170,11 @@ def upstream(row: Row) -> Upstream:
         created_at,
         bool(removed),
     )
+
+
+def integrator_key(row: Row) -> IntegratorKey:
+    key_id, integrator_id, algorithm, public_key, created_at, removed = row
+    return IntegratorKey(key_id, integrator_id, Algorithm(algorithm), public_key, created_at, bool(removed))
 
 
 def event(row: Row) -> ChainedEvent:
