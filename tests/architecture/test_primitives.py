@@ -71,7 +71,7 @@ FOREIGN = frozenset(
 
 # Where a certificate is not checked by its authority -> why that is sound.
 UNCHECKED: dict[str, str] = {
-    "leverlock.cli.api_client": "a certificate on this very machine, pinned by its bytes: checked by equality",
+    "leverlock.cli.api_client": "a probe that asks whether somebody is there: it sends nothing and believes nothing",
 }
 
 HASHES = frozenset({"sha256"})

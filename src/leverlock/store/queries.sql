@@ -654,8 +654,8 @@ ON CONFLICT (account_id, key_id, action, day) DO UPDATE SET
 SELECT key_id, action, sum(uses) AS uses, max(last_at) AS last_at FROM legacy_use
 WHERE account_id = :account_id AND day >= :since GROUP BY key_id, action ORDER BY key_id, action;
 
--- === integrators ==============================================================================================
-=======
+-- === integrators =====================================================================================================
+
 -- name: insert_integrator_key
 INSERT INTO integrator_key (key_id, integrator_id, algorithm, public_key, created_at, removed)
 SELECT :key_id, integrator_id, :algorithm, :public_key, :created_at, 0
