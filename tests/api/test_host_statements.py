@@ -177,6 +177,7 @@ def test_a_word_that_comes_later_counts_for_the_challenge_that_waits(host: Host,
     assert rows(owner, "SELECT wrong_answers FROM challenge WHERE account_id = ?") == [(0,)]
 
 
+@pytest.mark.bar("B87")
 def test_it_never_stands_for_a_code(host: Host, owner: Owner) -> None:
     """Layer 1 and layer 2 of a withdrawal, and an order: the codes are asked for all the same."""
     fields = {"asset": "USDT", "network": "ETH", "address": "0xabc", "amount": "5"}
