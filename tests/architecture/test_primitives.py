@@ -56,6 +56,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     f"{SERIALIZATION}.load_der_public_key": frozenset({"leverlock.verifiers.host_statement"}),
     f"{SERIALIZATION}.Encoding": frozenset({"leverlock.verifiers.host_statement"}),
     f"{SERIALIZATION}.PublicFormat": frozenset({"leverlock.verifiers.host_statement"}),
+    # The demo's own security key, a client's half.
+    f"{ASYMMETRIC}.ec": frozenset({"leverlock.cli.demo_key"}),
+    "cryptography.hazmat.primitives.hashes": frozenset({"leverlock.cli.demo_key"}),
     "joserfc.jws": frozenset({"leverlock.verifiers.host_statement"}),
     "joserfc.errors.JoseError": frozenset({"leverlock.verifiers.host_statement"}),
     "joserfc.errors.SecurityWarning": frozenset({"leverlock.verifiers.host_statement"}),

@@ -77,6 +77,16 @@ def test_wherever_a_market_that_a_key_reaches_is_on_a_code_is_asked_for() -> Non
 
 
 @pytest.mark.bar("B63")
+def test_a_factor_that_the_password_alone_bound_does_not_vouch_beside_an_older_one() -> None:
+    """Who has the password binds Futures; the withdrawals of a key are still for Spot to say (ADR 0018)."""
+    scopes = {Scope.WITHDRAW}
+    assert voucher_of(KEY_CREATE, scopes, on={FUTURES, SPOT}, new={FUTURES}) is KEY_CREATE[SPOT]
+    assert voucher_of(KEY_CREATE, scopes, on={FUTURES, SPOT}) is KEY_CREATE[FUTURES]
+    assert voucher_of(KEY_CREATE, {Scope.FUTURES}, on={FUTURES, SPOT}, new={FUTURES}) is KEY_CREATE[FUTURES]
+    assert voucher_of(KEY_CREATE, scopes, on={FUTURES}, new={FUTURES}) is KEY_CREATE[FUTURES]
+
+
+@pytest.mark.bar("B63")
 def test_every_term_is_agreed_to() -> None:
     terms = KeyTerms("desk", frozenset({Scope.READ, Scope.WITHDRAW}), ("192.0.2.1", "2001:db8::/64"), True)
     assert bound_terms(terms) == {
