@@ -1,4 +1,4 @@
-"""The mission, row by row, second part: SMS, the ways back, security keys."""
+"""The mission, row by row, second part: SMS, API keys, the ways back, security keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import segno
 
 from leverlock.cli.connection import perform
 from leverlock.cli.demo_key import DemoKey
-from leverlock.cli.demo_people import Person, order, person, refused, settings_of
+from leverlock.cli.demo_people import SYMBOL, Person, by_bot, order, person, refused, settings_of, trader
 from leverlock.cli.demo_row import Row
 from leverlock.cli.demo_stage import Stage
 from leverlock.cli.output import CommandError
@@ -96,6 +96,29 @@ def _m14(stage: Stage, _ccxt: Any) -> str:
     return f"wants {', '.join(challenge['requires'])}; {wrong}; saved: {saved['backup']}"
 
 
+# -- API keys ----------------------------------------------------------------------------------------------------------
+def _m18(stage: Stage, ccxt: Any) -> str:
+    owner = trader(stage, ccxt, "m18", ("futures",))
+    wanted = {"label": "mine", "scopes": ["read", "futures"]}
+    challenge = owner.asked("POST", "/v1/keys", wanted)
+    owner.answer(challenge)
+    made = owner.call("POST", "/v1/keys", wanted)
+    exchange = owner.bot_with(ccxt, made)
+    traded = by_bot(lambda: exchange.create_order(SYMBOL, "market", "buy", 0.01), "trades")
+    return f"wants {', '.join(challenge['requires'])}; made, and {traded}"
+
+
+def _m21(stage: Stage, ccxt: Any) -> str:
+    owner = trader(stage, ccxt, "m21", ("futures",), before=True)
+    [key] = owner.call("GET", "/v1/keys")["keys"]
+    owner.exchange.set_leverage(75, SYMBOL)
+    legacy = by_bot(lambda: owner.exchange.create_order(SYMBOL, "market", "buy", 0.01), "executed")
+    owner.agreed("PATCH", f"/v1/keys/{key['id']}", {"label": "edited"})
+    time.sleep(1.1)  # what a key may do is read from a snapshot that is at most a second old
+    edited = by_bot(lambda: owner.exchange.create_order(SYMBOL, "market", "buy", 0.01), "executed")
+    return f"a legacy key at 75x: {legacy}; once edited: {edited[:15]}"
+
+
 # -- ways back ---------------------------------------------------------------------------------------------------------
 def _m20_code(stage: Stage, _ccxt: Any) -> str:
     owner = person(stage, "m20code", ("futures", "login"))
@@ -176,4 +199,6 @@ MORE_ROWS: Final = (
     Row("M20", "A lost phone: a saved recovery code", "recovery; the code again: ", _m20_code),
     Row("M20", "A lost phone: support", "the same agent twice: ", _m20_desk),
     Row("M22", "Security keys: login and withdrawals alone", "login_challenge: by the key full; for an order: ", _m22),
+    Row("M18", "A Futures API key", "wants password, totp; made, and trades", _m18),
+    Row("M21", "Keys from before go on, until edited", "a legacy key at 75x: executed; once edited: stopped", _m21),
 )
