@@ -242,6 +242,7 @@ def test_with_both_either_completes_it(deployment: Deployment) -> None:
     assert kinds == [ProofKind.TOTP, ProofKind.SECURITY_KEY]
 
 
+@pytest.mark.mission("M1")
 @pytest.mark.bar("B23")
 def test_an_answer_serves_once_also_when_it_is_wrong(deployment: Deployment) -> None:
     owner, key = deployment.owner("bob"), SoftwareKey()

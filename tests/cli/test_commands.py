@@ -45,7 +45,7 @@ def test_the_commands_are_these() -> None:
         "operator approve", "operator create", "operator list", "operator role",
         "password change", "password forgot", "password reset",
         "policy approve", "policy check", "policy proposals", "policy propose", "policy refuse", "policy show",
-        "recover", "serve",
+        "recover", "security-key list", "security-key remove", "serve",
         "sms add", "sms backup", "sms distrust", "sms language", "sms remove",
         "venue connect", "venue list",
         "venue remove", "venue test",

@@ -291,3 +291,19 @@ def test_lines_are_counted_as_editors_count_them() -> None:
 def test_a_file_cut_anywhere_is_refused(keep: int) -> None:
     """Half a policy is never in force."""
     refused(BASE[:keep])
+
+
+@pytest.mark.bar("B24")
+@pytest.mark.mission("M22")
+@pytest.mark.parametrize("word", ["security_key", "movement", "wallet"])
+def test_a_rule_cannot_make_an_order_ask_for_a_key(word: str) -> None:
+    """What only movements are proved with is required by no other rule, whatever a file says."""
+    problem = refused(with_rule(NAME, ORDERS, f'require = ["totp", "{word}"]'))
+    assert problem.reason.startswith(f"'{word}' is no proof")
+
+
+@pytest.mark.bar("B24")
+def test_nor_a_movement_for_a_key_by_its_name() -> None:
+    """Whether it is a key that a movement takes is for the account to tell, not for a file."""
+    refused(with_rule(NAME, 'action = "futures.withdraw"', 'require = ["wallet", "security_key"]'))
+    assert load_policy(with_rule(NAME, 'action = "futures.withdraw"', 'require = ["wallet", "movement"]'))

@@ -303,6 +303,25 @@ def test_cbor_that_is_no_honest_answer_is_denied_before_it_is_decoded(bomb: str,
     assert time.perf_counter() - began < 0.2
 
 
+@pytest.mark.bar("B22")
+@pytest.mark.parametrize("spelling", ["a tag before it", "no length", "bytes behind it"])
+def test_an_honest_answer_has_one_spelling(spelling: str) -> None:
+    """What a general decoder reads as the same is not what an authenticator says."""
+    key, challenge = SoftwareKey(), os.urandom(32)
+    answer = decoded(key.register(options(challenge)))
+    honest = answer["attestation_object"]
+    assert honest[0] == 0xA3
+    spelt = {
+        "a tag before it": b"\xd9\xd9\xf7" + honest,
+        "no length": b"\xbf" + honest[1:] + b"\xff",
+        "bytes behind it": honest + b"\x00",
+    }[spelling]
+    with denied("NotPlain"):
+        WebAuthnVerifier(PARTY).verify_registration(
+            Attestation(**{**answer, "attestation_object": spelt}), expected_challenge=challenge
+        )
+
+
 @pytest.mark.parametrize("length", [0, 36, 54, 86])
 def test_authenticator_data_that_is_cut_off_is_denied(length: int) -> None:
     key, challenge = SoftwareKey(), os.urandom(32)
