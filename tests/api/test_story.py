@@ -127,7 +127,7 @@ def test_enrolment_shows_a_scannable_code_and_recovery_codes_once(deployment: De
     assert state["futures"]["authenticator"]["state"] == "active"
     assert state["spot"]["state"] == "never_enabled"
     guard = {"rule": "orders above 50x", "action": "futures.order.place", "title": "Place an order"}
-    assert {**guard, "requires": ["totp"]} in state["futures"]["guards"]
+    assert {**guard, "requires": ["totp"], "backups": ["sms"]} in state["futures"]["guards"]
     again = owner.call("POST", path, {"code": hotp(seed, step_at(deployment.clock.now_ms()) + 1)})
     assert (again.status, again.problem) == (409, "enrolment-not-pending")
 

@@ -175,6 +175,7 @@ def test_no_number_stands_in_the_tables_of_the_guard(deployment: Deployment) -> 
     assert b"1512 345" not in written
 
 
+@pytest.mark.bar("B18")
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

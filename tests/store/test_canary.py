@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from app.phone import NUMBER, by_sms, pause, text_for, with_number
 from leverlock.app import decide, redeem
 from leverlock.domain.environment import Environment
 from leverlock.domain.errors import Reason
 from leverlock.domain.messages import Address, Channel
-from world import PASSWORD, Deployment, order, refused
+from world import PASSWORD, Deployment, Owner, order, refused
 
 FUTURES = Environment.FUTURES
 
@@ -36,12 +37,25 @@ def forms(secret: bytes) -> dict[str, bytes]:
     return made
 
 
+def text_for_another(owner: Owner) -> str:
+    """A code by SMS that nobody uses: it waits in the outbox, sealed."""
+    pause(owner)
+    return text_for(owner, owner.asked(order(symbol="ANOTHER")))
+
+
+@pytest.mark.bar("B17")
 @pytest.mark.bar("B85")
 def test_no_secret_is_on_disk_or_in_a_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with Deployment.create(tmp_path) as deployment:
+    with Deployment.create(tmp_path, sms=True) as deployment:
         owner = deployment.owner(enrolled=list(Environment))
         deployment.run(lambda tx: tx.set_address(Address(owner.account_id, "adr", Channel.EMAIL, "a@example.com")))
+        with_number(owner, NUMBER)
+        pause(owner)
+        texted = owner.asked(order(symbol="TEXTED"))
+        sms_code = text_for(owner, texted)
+        unused = text_for_another(owner)
+        assert by_sms(owner, texted, sms_code)
         key, api_secret = owner.key_and_secret()
         intent = owner.intent(order(), principal=key.principal)
         asked = deployment.run(lambda tx: decide.ask(tx, deployment.world, intent=intent))
@@ -61,6 +75,10 @@ def test_no_secret_is_on_disk_or_in_a_log(tmp_path: Path, caplog: pytest.LogCapt
             "API secret": api_secret.encode(),
             "API secret, bytes": base64.b32decode(api_secret.upper() + "===="),
             "venue secret": b"venue-secret",
+            "phone number": NUMBER.replace(" ", "").encode(),
+            "phone number, bare": NUMBER.replace(" ", "").removeprefix("+").encode(),
+            "code by SMS": sms_code.encode(),
+            "code by SMS, not used": unused.encode(),
             "grant": approved.grant.removeprefix("gr_").encode(),
             "grant, bytes": bytes.fromhex(approved.grant.removeprefix("gr_")),
             "password": PASSWORD.encode(),
