@@ -192,6 +192,6 @@ def test_metrics_count_by_closed_lists_and_name_nobody(own: Deployment) -> None:
     for word in (owner.login, owner.account_id, owner.token, venue, challenge, "BREW", "BTCUSDT", grant):
         assert word not in shown
     names = set(re.findall(r"(\w+)=\"", shown))
-    assert names <= {"action", "outcome", "why", "state", "door", "method", "route", "status", "le"}
+    assert names <= {"action", "outcome", "why", "state", "door", "method", "route", "kind", "status", "le"}
     assert page(b"application/openmetrics-text; version=1.0.0")[1].rstrip().endswith("# EOF")
     assert page(path="/")[0] == 404
