@@ -14,6 +14,7 @@ import re
 import socket
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -157,6 +158,7 @@ class Kannel:
         """Every SMS that came out so far, for one number or all; oldest first."""
         found: list[list[Any]] = []  # [number, coding, text or bytes of it]
         parts: dict[tuple[str, str], list[Any]] = {}
+        arrived: Counter[tuple[str, str]] = Counter()
         for said in self._lines():
             head = _HEAD.match(said)
             if head is None:
@@ -170,14 +172,14 @@ class Kannel:
                 found.append([to, coding, _bytes(rest).decode("utf-16-be")])
             else:
                 header, _, data = rest.split(" ", 2)
-                reference = (to, _bytes(header)[3:4].hex())
+                reference, total = (to, _bytes(header)[3:4].hex()), _bytes(header)[4]
                 content = _bytes(data)
                 text = content.decode("utf-16-be" if b"\0" in content else "utf-8")  # digits and letters have a 0 byte
-                if reference in parts:
-                    parts[reference][2] += text
-                else:
-                    parts[reference] = [to, coding, text]
-                    found.append(parts[reference])
+                whole = parts.setdefault(reference, [to, coding, ""])
+                whole[2] += text
+                arrived[reference] += 1
+                if arrived[reference] == total:
+                    found.append(whole)
         return [Received(*one) for one in found if not number or one[0] == number]
 
     def until(self, number: str, count: int) -> list[Received]:
@@ -186,7 +188,8 @@ class Kannel:
         while len(got := self.received(number)) < count:
             assert time.monotonic() < deadline, f"{number} has received {got}"
             time.sleep(0.05)
-        return got
+        time.sleep(0.1)  # its last line may still be on its way into the file
+        return self.received(number)
 
     def output(self) -> str:
         """All that the SMS centre wrote."""
