@@ -112,6 +112,14 @@ def test_without_any_authenticator_a_key_is_added_with_the_password_alone(deploy
 
 
 @pytest.mark.bar("B28")
+def test_a_futures_authenticator_of_today_does_not_leave_the_password_alone(deployment: Deployment) -> None:
+    owner = deployment.owner("bob", enrolled=[LOGIN, FUTURES])  # the second may not vouch for a day
+    owner.add_key()
+    approvals = [json.loads(one.body)["details"] for one in events(owner, EventKind.CHALLENGE_APPROVED)]
+    assert approvals[-1]["proofs"] == ["password", "totp"]
+
+
+@pytest.mark.bar("B28")
 @pytest.mark.bar("B10")
 def test_a_stolen_session_adds_nothing_without_the_owners_answer(owner: Owner) -> None:
     session, world = owner.session, owner.deployment.world

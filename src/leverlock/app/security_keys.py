@@ -57,7 +57,9 @@ def begin_registration(tx: Transaction, world: World, *, session: Session, label
     if len(keys) >= MAX_KEYS:
         raise Refused(Reason.CONFLICT, f"an account has at most {MAX_KEYS} security keys; remove one first")
     _must_have_met_its_login_challenge(tx, world, session, keys)
-    action = voucher(tx, account_id, SECURITY_KEY_ADD)
+    # Not for a voucher to choose: where Futures is on its code is needed, however new its authenticator is.
+    guarded = Environment.FUTURES in tx.protections(account_id)
+    action = SECURITY_KEY_ADD[Environment.FUTURES if guarded else Environment.LOGIN]
     asked = consent(tx, world, session=session, action=action, fields={"label": label})
     if asked is not None:
         return asked
