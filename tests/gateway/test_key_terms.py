@@ -37,6 +37,7 @@ def test_every_row_but_market_data_names_its_scope() -> None:
     assert all(isinstance(row.needs, Scope) for row in PRIVATE)
     assert {row.needs for row in PRIVATE if row.says is None and not row.cancels} == {Scope.READ}
     assert Scope.READ not in {row.needs for row in PRIVATE if row.says is not None or row.cancels}
+    assert {row.needs for row in PRIVATE} == set(Scope), "a scope that no row needs opens nothing"
 
 
 @pytest.mark.bar("B63")
